@@ -1,0 +1,30 @@
+"""Interatomic potentials behind one protocol; `get_potential` finds them by name."""
+
+from ase import Atoms
+
+from ldml.potentials.base import Evaluator, Potential
+from ldml.potentials.eam import AcklandMendelev2004
+from ldml.registry import Registry
+from ldml.structures import supercell
+
+POTENTIALS = Registry("potential", {AcklandMendelev2004.name: AcklandMendelev2004})
+
+__all__ = ["POTENTIALS", "AcklandMendelev2004", "Evaluator", "Potential", "get_potential", "perfect_crystal"]
+
+
+def get_potential(potential: str | Potential) -> Potential:
+    """The potential of this name; a potential object is handed through.
+
+    Raises
+    ------
+    InputError
+        For an unknown name; the message suggests the nearest.
+    """
+    return potential if isinstance(potential, Potential) else POTENTIALS[potential]()
+
+
+def perfect_crystal(potential: str | Potential, repeats: int) -> Atoms:
+    """The ground-state crystal of a potential of one element: `repeats`³ conventional cells at zero pressure."""
+    potential = get_potential(potential)
+    (element,) = potential.elements
+    return supercell(element, potential.lattice_constant, repeats, lattice=potential.lattice)
