@@ -1,0 +1,75 @@
+"""Relaxation: to the minimum, away from saddles, with clear failures."""
+
+import numpy as np
+import pytest
+
+import ldml
+from ldml.entropy.dynamical_matrix import dynamical_matrix
+from ldml.entropy.harmonic import is_minimum
+from ldml.errors import Cancelled, ConvergenceError, InputError, NotAMinimumError
+from ldml.structures import interstitial_cluster, rattled
+
+
+def test_a_rattled_crystal_returns_to_its_sites(am04, crystal4, rng):
+    relaxed = ldml.relax(rattled(crystal4, 0.1, rng), am04)
+    assert relaxed.energy == pytest.approx(am04.energy(crystal4), abs=1e-9)
+    shift = relaxed.atoms.positions - crystal4.positions
+    np.testing.assert_allclose(shift - shift.mean(axis=0), 0.0, atol=1e-6)
+    assert relaxed.max_force <= 1e-6
+    assert relaxed.is_minimum
+
+
+def test_the_saddle_is_left(am04, crystal4):
+    """From the symmetric <111> dumbbell, with no rattle to help: a kick along the imaginary mode finds a minimum."""
+    start = interstitial_cluster(crystal4, 1, axis="111")
+    saddle = ldml.relax(start, am04, rattle=0.0, check_minimum=False)
+    relaxed = ldml.relax(start, am04, rattle=0.0)
+    assert relaxed.n_kicks >= 1
+    assert relaxed.energy < saddle.energy - 0.01
+    assert is_minimum(dynamical_matrix(am04.hessian(relaxed.atoms), relaxed.atoms))
+    assert np.linalg.norm(am04.forces(relaxed.atoms), axis=1).max() == pytest.approx(
+        relaxed.max_force, rel=1e-6, abs=1e-9
+    )
+
+
+def test_a_saddle_that_cannot_be_left_is_an_error(am04, crystal4):
+    with pytest.raises(NotAMinimumError, match="imaginary"):
+        ldml.relax(interstitial_cluster(crystal4, 1, axis="111"), am04, rattle=0.0, max_tries=1)
+
+
+def test_no_convergence_is_an_error(am04, crystal4):
+    with pytest.raises(ConvergenceError, match="after 3 steps"):
+        ldml.relax(interstitial_cluster(crystal4, 1), am04, max_steps=3)
+
+
+def test_input_is_untouched_and_seeded(am04, crystal4):
+    start = interstitial_cluster(crystal4, 1)
+    before = start.positions.copy()
+    first, second = (ldml.relax(start, am04, 1e-4, seed=7) for _ in range(2))
+    assert np.array_equal(start.positions, before)
+    assert start.calc is None
+    assert first.atoms.calc is None
+    assert np.array_equal(first.atoms.positions, second.atoms.positions)
+    np.testing.assert_array_equal(first.atoms.cell.array, start.cell.array)
+
+
+def test_a_nonsense_tolerance_is_refused(am04, crystal4):
+    with pytest.raises(InputError, match="fmax"):
+        ldml.relax(crystal4, am04, 0.0)
+
+
+def test_cancel(am04, crystal4):
+    class Impatient:
+        n = 0
+
+        def update(self, done, total, stage=""):
+            self.n += 1
+
+        def check(self):
+            if self.n > 4:
+                raise Cancelled
+
+    watcher = Impatient()
+    with pytest.raises(Cancelled):
+        ldml.relax(interstitial_cluster(crystal4, 1), am04, progress=watcher)
+    assert watcher.n == 5
