@@ -1,0 +1,1 @@
+"""How good a model is: errors (`metrics`), and errors against the share held out (`splits`)."""
