@@ -285,7 +285,7 @@ def generate(
         plan,
         store=store or output.with_name(output.name + ".store"),
         n_workers=workers,
-        command="ldml " + shlex.join(sys.argv[1:]),
+        command=_generating_command(plan, output.name),
         progress=progress,
     )
     if descriptors:
@@ -381,6 +381,16 @@ def _parameters(pairs):
         if not equals:
             raise InputError(f"--parameter {pair!r} is not of the form NAME=VALUE with a number, such as cutoff=5.5")
     return parameters
+
+
+def _generating_command(plan, output):
+    """What to type to get the same dataset again: the plan, without where and on how many processes it ran."""
+    words = ["ldml", "generate", output, "--potential", plan.potential, "--cell", plan.repeats]
+    words += [word for label, count in plan.counts.items() for word in ("--count", f"{label}={count}")]
+    words += ["--local", plan.n_local, "--seed", plan.seed]
+    words += [word for spread in plan.spreads for word in ("--spread", spread)]
+    words += ["--attempts", plan.attempts_per_minimum]
+    return shlex.join(str(word) for word in words)
 
 
 def _counts(pairs):
