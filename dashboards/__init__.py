@@ -1,0 +1,1 @@
+"""The Panel app: choices in, results of `ldml` drawn."""
