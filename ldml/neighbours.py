@@ -17,6 +17,9 @@ from numba import njit
 
 from ldml.errors import StructureError
 
+MINIMUM_HEIGHT = 0.1
+"""Å; a thinner periodic cell would have images without number within any cutoff."""
+
 
 @dataclass(frozen=True)
 class CellGrid:
@@ -178,6 +181,10 @@ def _spanning_cell(positions, cell, periodic, cutoff):
     if volume < 1e-6 * np.prod(np.linalg.norm(full, axis=1)):
         raise StructureError(
             f"the cell {cell.tolist()} is singular (volume {volume:.3g} Å^3); give independent cell vectors"
+        )
+    if cell_heights(full)[periodic].min(initial=np.inf) < MINIMUM_HEIGHT:
+        raise StructureError(
+            f"the cell is only {cell_heights(full)[periodic].min():.3g} Å thick, less than {MINIMUM_HEIGHT} Å; lengths are in Å"
         )
     origin = np.zeros(3)
     if not periodic.all() and len(positions):

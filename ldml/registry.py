@@ -29,6 +29,12 @@ class Registry(Mapping[str, T], Generic[T]):
         hint = f"did you mean {folded[near[0]]!r}? " if near else ""
         raise InputError(f"unknown {self.kind} {name!r}; {hint}known: {', '.join(self._items)}")
 
+    def __contains__(self, name: object) -> bool:
+        return name in self._items
+
+    def get(self, name, default=None):
+        return self._items.get(name, default)
+
     def __iter__(self) -> Iterator[str]:
         return iter(self._items)
 

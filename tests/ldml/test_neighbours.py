@@ -56,7 +56,8 @@ def test_heights_of_a_sheared_cell():
 
 
 @pytest.mark.parametrize(
-    ("cell", "word"), [(np.zeros((3, 3)), "no extent"), ([[1, 0, 0], [2, 0, 0], [0, 0, 1]], "singular")]
+    ("cell", "word"),
+    [(np.zeros((3, 3)), "no extent"), ([[1, 0, 0], [2, 0, 0], [0, 0, 1]], "singular"), (np.eye(3) * 1e-3, "thick")],
 )
 def test_a_cell_without_volume_is_refused(cell, word):
     with pytest.raises(StructureError, match=word):
