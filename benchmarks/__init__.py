@@ -1,0 +1,1 @@
+"""Comparisons run by hand: each module prints one table, with ratios taken within one run."""
