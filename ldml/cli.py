@@ -189,10 +189,9 @@ def fit(dataset, descriptor, parameters, test_proportion, seed, output, as_json)
     for part, chosen in (("train", ~test), ("test", test)):
         if chosen.any():
             true, predicted = data.formation_entropy[chosen], model.predict(data.subset(chosen))
-            report[part] = {"n": int(chosen.sum()), "rmse": rmse(true, predicted), "mae": mae(true, predicted)}
-            lines.append(
-                f"  {part:5s} {chosen.sum():6d} structures   RMSE {report[part]['rmse']:.3f} k_B   MAE {report[part]['mae']:.3f} k_B"
-            )
+            n, errors = int(chosen.sum()), (rmse(true, predicted), mae(true, predicted))
+            report[part] = {"n": n, "rmse": errors[0], "mae": errors[1]}
+            lines.append(f"  {part:5s} {n:6d} structures   RMSE {errors[0]:.3f} k_B   MAE {errors[1]:.3f} k_B")
     if output:
         model.save(output)
         report["model"] = str(output)

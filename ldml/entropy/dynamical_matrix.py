@@ -95,7 +95,8 @@ def _zero_modes(matrix, atoms):
     residual = np.abs(matrix @ translations).max()
     if residual > tolerance:
         raise InputError(
-            f"the Hessian resists a rigid translation by {residual:.2g} eV/(Å² amu); it is not that of an isolated or periodic system"
+            f"the Hessian resists a rigid translation by {residual:.2g} eV/(Å² amu); "
+            f"it is not that of an isolated or periodic system"
         )
     if atoms.pbc.any():
         return translations
