@@ -176,9 +176,7 @@ def log_determinant(dynamics: DynamicalMatrix) -> float:
         If D has a zero mode that is not a rigid motion.
     """
     scale = dynamics.scale
-    lifted = dynamics.dense()
-    _lift(lifted, dynamics.rigid_motions, scale)
-    factor, info = scipy.linalg.lapack.dpotrf(lifted, lower=1, overwrite_a=1, clean=0)
+    factor, info = scipy.linalg.lapack.dpotrf(_lifted(dynamics, scale), lower=1, overwrite_a=1, clean=0)
     if info != 0:
         raise instability(dynamics)
     pivots = np.diagonal(factor)
@@ -189,9 +187,7 @@ def log_determinant(dynamics: DynamicalMatrix) -> float:
 
 def is_minimum(dynamics: DynamicalMatrix) -> bool:
     """Whether every mode but the rigid motions has a positive eigenvalue, by trying to factorise."""
-    lifted = dynamics.dense()
-    _lift(lifted, dynamics.rigid_motions, dynamics.scale)
-    return scipy.linalg.lapack.dpotrf(lifted, lower=1, overwrite_a=1, clean=0)[1] == 0
+    return scipy.linalg.lapack.dpotrf(_lifted(dynamics, dynamics.scale), lower=1, overwrite_a=1, clean=0)[1] == 0
 
 
 def local_shares(per_mode: np.ndarray, vectors: np.ndarray) -> np.ndarray:
@@ -236,17 +232,15 @@ def _floppy_error(dynamics, eigenvalue):
     )
 
 
-def _lift(dense, rigid_motions, value):
-    for motion in rigid_motions.T:
-        moving = np.flatnonzero(motion)
-        dense[np.ix_(moving, moving)] += value * np.outer(motion[moving], motion[moving])
+def _lifted(dynamics, value):
+    """D with its rigid motions moved to the eigenvalue `value`; dense, only the lower triangle is right."""
+    return scipy.linalg.blas.dsyrk(value, dynamics.rigid_motions, beta=1.0, c=dynamics.dense(), lower=1, overwrite_c=1)
 
 
 def _diagonalise(dynamics, *, vectors):
     """Eigenvalues (ascending) and eigenvectors of all modes but the rigid motions."""
-    lifted = dynamics.dense()
-    lift = 1e3 * dynamics.scale
-    _lift(lifted, dynamics.rigid_motions, lift)
+    # far above every vibration, so that the lifted motions come last
+    lifted = _lifted(dynamics, 1e3 * dynamics.scale)
     if vectors:
         values, modes = scipy.linalg.eigh(lifted, driver="evd", overwrite_a=True, check_finite=False)
     else:
