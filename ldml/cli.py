@@ -322,7 +322,19 @@ def serve(port, dataset, show):
     if dataset:
         environment["LDML_APP_DATASET"] = dataset
     application = Path(find_spec("dashboards").origin).with_name("serve.py")
-    command = [sys.executable, "-m", "panel", "serve", str(application), "--port", str(port), "--index", "serve"]
+    command = [
+        sys.executable,
+        "-m",
+        "panel",
+        "serve",
+        str(application),
+        "--port",
+        str(port),
+        "--index",
+        "serve",
+        "--warm",
+    ]
+    click.echo(f"Open http://localhost:{port} in a browser; stop with Ctrl+C.")
     sys.exit(subprocess.call(command + (["--show"] if show else []), env=environment))
 
 

@@ -240,8 +240,8 @@ class LDML(RegressorMixin, BaseEstimator):
     def predict_local(self, atoms: Atoms, *, bulk: Atoms | None = None) -> np.ndarray:
         """Share of each atom in the formation entropy, w . (D_i - D_b / N_b); sums to S_f.
 
-        Fitted on totals alone, the shares are one of many decompositions of the same sum: their pattern is
-        physical, their size near the defect is not determined.
+        Fitted on totals alone, the shares are one of many decompositions of the same sum: only the sum is determined,
+        and close to the defect even the sign of a share can be wrong.
 
         Parameters
         ----------
