@@ -1,0 +1,119 @@
+"""The application: one page with five tabs over one state.
+
+The environment variable ``LDML_APP_DATASET`` names the dataset to open with, by its name in the sample data or its path.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import html
+import os
+
+import panel as pn
+import panel_material_ui as pmui
+
+from dashboards.pages.data import DataPage
+from dashboards.pages.model import ModelPage, describe_descriptor
+from dashboards.pages.reference import ReferencePage
+from dashboards.pages.splits import SplitsPage
+from dashboards.pages.structure import StructurePage
+from dashboards.session import Session, shared_dataset
+
+TITLE = "Vibrational entropy of crystal defects"
+DATASET_VARIABLE = "LDML_APP_DATASET"
+DEFAULT_DATASET = "fe-am04-8a0"
+
+PAGES = {
+    "Data": DataPage,
+    "Model": ModelPage,
+    "Splits": SplitsPage,
+    "Structure": StructurePage,
+    "Reference": ReferencePage,
+}
+
+THEME = {"typography": {"button": {"textTransform": "none"}}, "chart_style": "standard"}
+
+
+def create_app(session: Session | None = None) -> pmui.Page:
+    """The dashboard for one visitor.
+
+    Parameters
+    ----------
+    session : Session, optional
+        A new one by default; closed when the visitor leaves.
+
+    Returns
+    -------
+    panel_material_ui.Page
+    """
+    pn.extension("tabulator")
+    session = Session() if session is None else session
+    pn.state.on_session_destroyed(lambda context: session.close())
+    if session.state.dataset is None:
+        _open_first_dataset(session)
+    return pmui.Page(
+        title=TITLE,
+        main=[_status_pane(session.state), session.messages, _tabs(session)],
+        sidebar_variant="temporary",
+        theme_config=THEME,
+    )
+
+
+def status_line(dataset, fit, selected) -> str:
+    """Dataset, model and structure in view, in one line of HTML.
+
+    Parameters
+    ----------
+    dataset : Dataset or None
+    fit : Fit or None
+    selected : int
+        Index in the dataset; -1 for none.
+    """
+    if dataset is None:
+        return "No dataset is open; choose or upload one under Data."
+    parts = [f"<b>{html.escape(dataset.name)}</b>, {len(dataset):,} structures"]
+    if fit is None:
+        parts.append("no model fitted")
+    else:
+        error = f"test RMSE <b>{fit.rmse(fit.test):.3f} k<sub>B</sub></b>"
+        parts.append(f"{html.escape(describe_descriptor(fit.model.descriptor))}, {error}")
+    if 0 <= selected < len(dataset):
+        parts.append(f"in view: <b>{html.escape(str(dataset.names[selected]))}</b>")
+    return " &nbsp;·&nbsp; ".join(parts)
+
+
+def _open_first_dataset(session):
+    source = os.environ.get(DATASET_VARIABLE, DEFAULT_DATASET)
+    with session.reporting("Opening the dataset"):
+        session.state.open_dataset(shared_dataset(source))
+
+
+def _status_pane(state):
+    return pn.pane.HTML(
+        pn.bind(status_line, state.param.dataset, state.param.fit, state.param.selected),
+        sizing_mode="stretch_width",
+        margin=(6, 14, 0, 14),
+        styles={"font-size": "13px"},
+    )
+
+
+def _tabs(session):
+    """Tabs that follow ``state.page`` and set it; the pages out of sight are made once the first is on the screen."""
+    state, names = session.state, list(PAGES)
+    places = {name: pn.Column(margin=0) for name in names}
+    tabs = pmui.Tabs(*places.items(), active=names.index(state.page), sizing_mode="stretch_width")
+    tabs.param.watch(lambda event: setattr(state, "page", names[event.new]), "active")
+    state.param.watch(lambda event: setattr(tabs, "active", names.index(event.new)), "page")
+
+    def fill(name):
+        places[name].objects = [PAGES[name](session).view()]
+
+    async def fill_others():
+        for name in names:
+            if not places[name].objects:
+                fill(name)
+                await asyncio.sleep(0)  # let the page breathe, and send this one
+
+    fill(state.page)
+    pn.state.onload(fill_others)
+    return tabs

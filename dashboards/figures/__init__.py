@@ -1,0 +1,1 @@
+"""Results in, Bokeh figures out; no widgets, so that notebooks can use them too."""

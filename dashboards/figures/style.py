@@ -1,0 +1,71 @@
+"""What all figures share: a colour for each defect class, the same everywhere, and the look of the axes.
+
+Colours are those of Okabe and Ito, which readers of any colour vision tell apart (https://jfly.uni-koeln.de/color). Text and
+background are left to the theme of the page, light or dark.
+"""
+
+from __future__ import annotations
+
+import hashlib
+
+from bokeh.plotting import figure
+
+ORANGE, SKY, GREEN, BLUE, VERMILLION, PURPLE = "#e69f00", "#56b4e9", "#009e73", "#0072b2", "#d55e00", "#cc79a7"
+NEUTRAL = "#8c8c8c"
+"""For guides and what belongs to no class; readable on white and on black."""
+
+TRAIN, TEST = BLUE, VERMILLION
+
+_CLASSES = {
+    "I1": BLUE,
+    "I2": SKY,
+    "I3": GREEN,
+    "I4": ORANGE,
+    "V1": BLUE,
+    "V2": VERMILLION,
+    "V3": GREEN,
+    "V4": PURPLE,
+    "bulk": NEUTRAL,
+}
+_OTHERS = (BLUE, VERMILLION, SKY, GREEN, ORANGE, PURPLE)
+
+
+def class_colour(label: str) -> str:
+    """Colour of a defect class as ``#rrggbb``; of a class without its own, one that depends on its name alone."""
+    if label in _CLASSES:
+        return _CLASSES[label]
+    return _OTHERS[hashlib.sha256(label.encode()).digest()[0] % len(_OTHERS)]
+
+
+def styled_figure(*, x_label: str, y_label: str, height: int = 360, tools: str = "", **options) -> figure:
+    """An empty figure as wide as its place, with the axes named.
+
+    Parameters
+    ----------
+    x_label, y_label : str
+        With units.
+    height : int
+        Pixels.
+    tools : str
+        Of Bokeh; pan, wheel zoom and reset by default besides these.
+    **options
+        For `bokeh.plotting.figure`.
+    """
+    plot = figure(
+        height=height,
+        sizing_mode="stretch_width",
+        x_axis_label=x_label,
+        y_axis_label=y_label,
+        tools=",".join(filter(None, ["pan,wheel_zoom,box_zoom,save,reset", tools])),
+        toolbar_location="above",
+        min_border_right=16,
+        **options,
+    )
+    plot.toolbar.logo = None
+    plot.toolbar.autohide = True
+    for axis in plot.axis:
+        axis.axis_label_text_font_style = "normal"
+        axis.axis_label_text_font_size = "13px"
+        axis.major_label_text_font_size = "12px"
+    plot.grid.grid_line_alpha = 0.35
+    return plot

@@ -1,0 +1,1 @@
+"""The tabs of the dashboard, one class a page: ``Page(session).view()``."""

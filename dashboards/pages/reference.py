@@ -1,0 +1,535 @@
+"""The Reference page: the exact entropy of one structure, built, uploaded or taken from the dataset, beside the model's.
+
+The dense diagonalisation behind it costs
+
+    t ~ t_0 (N / N_0)^3,     memory = 3 (3 N)^2 x 8 bytes
+
+for N atoms: the dynamical matrix is overwritten by its eigenvectors, and the divide-and-conquer algorithm works in two more
+arrays of its size.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+import numpy as np
+import panel as pn
+import panel_material_ui as pmui
+from ase import Atoms
+
+from dashboards import tasks
+from dashboards.figures.spectrum import spectrum_figure
+from dashboards.pages.atoms_panel import AtomsPanel
+from dashboards.pages.job_bar import JobBar
+from dashboards.pages.layout import CONTROLS_WIDTH, UNSEEN_LABEL, caption, columns, empty_state, heading
+from dashboards.pages.numbers import number, number_table
+from dashboards.pages.structure import entropy_quantities
+from dashboards.session import Session
+from dashboards.state import Fit
+from dashboards.tasks import Reference, crystal_of
+from ldml.dataset import Dataset, Entry
+from ldml.errors import InputError, NotAMinimumError, UnrelaxedError
+from ldml.point_defects import WignerSeitz, defect_positions, distance_to_defects
+from ldml.potentials import POTENTIALS, get_potential, perfect_crystal
+from ldml.structures import DUMBBELL_AXES, interstitial_cluster, strained, vacancy_cluster
+
+MAX_UPLOAD_BYTES = 100_000_000
+MEASURED_SECONDS, MEASURED_ATOMS = 5.0, 1024
+"""Of the diagonalisation with eigenvectors, one idle core."""
+MEMORY_SHARE = 0.8
+"""Of the machine's memory, at most this much for one diagonalisation."""
+BUILD, UPLOAD, DATASET = "Build", "Upload", "Dataset"
+VACANCIES, INTERSTITIALS = "Vacancies", "Interstitials"
+INPUT, RESULT = "Input", "Result"
+_JOB = "Exact entropy"
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A structure to compute, with the crystal it belongs to."""
+
+    name: str
+    atoms: Atoms
+    bulk: Atoms
+
+
+@dataclass(frozen=True)
+class ModelAnswer:
+    """What the model says of a structure of N atoms: S_f (k_B) and shares (N,), or why it says nothing."""
+
+    value: float | None
+    local: np.ndarray | None
+    silence: str = ""
+
+
+def build_defect(
+    potential, kind: str, n: int, *, axis: str = "110", repeats: int = 4, strain: float = 0.0
+) -> Candidate:
+    """A cluster of n vacancies or dumbbells in the middle of a strained cubic cell of repeats³ unit cells."""
+    crystal = strained(perfect_crystal(potential, repeats), strain)
+    centre = int(np.linalg.norm(crystal.positions - 0.5 * crystal.cell.array.sum(axis=0), axis=1).argmin())
+    if kind == VACANCIES:
+        atoms, letter = vacancy_cluster(crystal, n, centre=centre), "V"
+    else:
+        atoms, letter = interstitial_cluster(crystal, n, axis=axis, centre=centre), "I"
+    suffix = f" {100 * strain:+.1f} %" if strain else ""
+    direction = f" <{axis}>" if letter == "I" else ""
+    return Candidate(f"{letter}{n}{direction} {repeats}a0{suffix}", atoms, crystal)
+
+
+def checked_candidate(name: str, atoms: Atoms, potential) -> Candidate:
+    """A structure from elsewhere, if the potential and a perfect crystal fit it.
+
+    Raises
+    ------
+    StructureError
+        If they do not.
+    """
+    potential = get_potential(potential)
+    potential.check(atoms)
+    return Candidate(name, atoms, crystal_of(atoms, potential))
+
+
+def cost(n_atoms: int) -> tuple[float, float]:
+    """Estimated seconds and bytes of the diagonalisation for `n_atoms`."""
+    return MEASURED_SECONDS * (n_atoms / MEASURED_ATOMS) ** 3, 3.0 * (3 * n_atoms) ** 2 * 8
+
+
+def cost_sentence(n_atoms: int) -> str:
+    """The estimate in words."""
+    seconds, size = cost(n_atoms)
+    time = (
+        "under a second"
+        if seconds < 1
+        else f"about {seconds:.0f} s"
+        if seconds < 90
+        else f"about {seconds / 60:.0f} min"
+    )
+    memory = f"{size / 1e6:.0f} MB" if size < 1e9 else f"{size / 1e9:.1f} GB"
+    return f"{n_atoms:,} atoms: estimated {time} on an idle core and {memory} of memory; relaxation adds a few seconds."
+
+
+def too_large(n_atoms: int) -> str:
+    """Why a structure is too large for this machine; empty when it is not."""
+    try:
+        memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, ValueError, OSError):  # a system that does not tell
+        return ""
+    _, size = cost(n_atoms)
+    if size <= MEMORY_SHARE * memory:
+        return ""
+    return (
+        f"{n_atoms:,} atoms need {size / 1e9:.1f} GB and this machine has {memory / 1e9:.1f} GB; choose a smaller cell."
+    )
+
+
+def model_answer(fit: Fit | None, reference: Reference) -> ModelAnswer:
+    """The model's answer for the structure of a reference, with its crystal."""
+    if fit is None:
+        return ModelAnswer(None, None, "No model yet; fit one on the Model page.")
+    try:
+        local = fit.model.predict_local(reference.atoms, bulk=reference.bulk)
+    except InputError as error:
+        return ModelAnswer(None, None, f"The model has no answer: {error}.")
+    return ModelAnswer(float(local.sum()), local)
+
+
+def with_reference(data: Dataset | None, reference: Reference, name: str) -> tuple[Dataset, int]:
+    """The dataset with a reference added under a name of its own, and its index; a new dataset if there is none.
+
+    Raises
+    ------
+    InputError
+        If the dataset was made with another potential.
+    """
+    if data is None:
+        data = Dataset.from_entries("computed", [reference.bulk], [], {"potential": reference.potential})
+    made_with = data.metadata.get("potential", reference.potential)
+    if made_with != reference.potential:
+        raise InputError(
+            f"dataset {data.name!r} was made with {made_with} and this structure with {reference.potential}; "
+            "entropies of two potentials do not belong together"
+        )
+    bulk, new_bulks = _place_of_crystal(data, reference.bulk)
+    entry = Entry(
+        atoms=reference.atoms,
+        label=reference.label,
+        name=_free_name(data, name),
+        formation_entropy=reference.formation.value,
+        formation_energy=reference.formation_energy,
+        max_force=reference.max_force,
+        local_entropy=reference.formation.local,
+        bulk=bulk,
+    )
+    return data.extended([entry], new_bulks), len(data)
+
+
+def keep_descriptors(old: Dataset, new: Dataset, descriptor) -> None:
+    """Give `new`, which begins with the structures and crystals of `old`, the totals of a descriptor `old` has."""
+    crystals = [old.bulk_descriptor(descriptor, k) * len(bulk) for k, bulk in enumerate(old.bulks)]
+    which = np.array([entry.bulk for entry in old.entries], dtype=int)
+    share = old.n_atoms / np.array([len(bulk) for bulk in old.bulks])[which]
+    totals = old.descriptor_differences(descriptor) + share[:, None] * np.stack(crystals)[which]
+    crystals += [descriptor.total(bulk) for bulk in new.bulks[len(old.bulks) :]]
+    added = [descriptor.total(entry.atoms) for entry in new.entries[len(old) :]]
+    new.with_features(descriptor, np.vstack([totals, *added]), np.stack(crystals))
+
+
+def result_numbers(reference: Reference, answer: ModelAnswer) -> list[tuple[str, str]]:
+    """Names and values of an exact answer beside the model's."""
+    formation = reference.formation
+    difference = None if answer.value is None else answer.value - formation.value
+    to_the_letter = formation.value - formation.zero_mode_term
+    return [
+        ("S_f exact", number(formation.value, unit="k_B")),
+        ("S_f learned", number(answer.value, unit="k_B")),
+        ("learned − exact", number(difference, unit="k_B", sign=True)),
+        ("S_f, Eq. 3 to the letter", number(to_the_letter, unit="k_B")),
+        (f"S of the cell at {formation.defect.temperature:g} K", number(formation.defect.total, 1, unit="k_B")),
+        ("E_f", number(reference.formation_energy, unit="eV")),
+        ("class, atoms", f"{reference.label}, {len(reference.atoms):,}"),
+        ("vacancies / interstitials", f"{reference.n_vacancies} / {reference.n_interstitials}"),
+        ("relaxation steps", f"{reference.n_steps:,}"),
+        ("largest force", f"{reference.max_force:.1e} eV/Å"),
+    ]
+
+
+def _place_of_crystal(data, bulk):
+    """Index of the crystal of this cell among those of a dataset, and what must be added to have it there."""
+    for k, known in enumerate(data.bulks):
+        if len(known) == len(bulk) and np.allclose(known.cell.array, bulk.cell.array, rtol=0, atol=1e-6):
+            return k, []
+    return len(data.bulks), [bulk]
+
+
+def _free_name(data, name):
+    taken, candidate, k = set(data.names), name, 2
+    while candidate in taken:
+        candidate, k = f"{name} ({k})", k + 1
+    return candidate
+
+
+class ReferencePage:
+    """Choose a structure, compute it exactly, compare."""
+
+    def __init__(self, session: Session):
+        self._session = session
+        self._state = session.state
+        self._panel = AtomsPanel(height="calc(100vh - 370px)")
+        self._spectrum = pn.pane.Bokeh(sizing_mode="stretch_width", margin=0)
+        self._job_bar = JobBar(session)
+        self._candidate: Candidate | None = None
+        self._frames: list[Atoms] = []
+        self._file = ""
+        self._result_name = ""
+        self._settling = False
+        self._answer = ModelAnswer(None, None)
+        self._make_widgets()
+        self._connect()
+        self._page = self._arrange()
+        self._choose_source()
+        self._show_result()
+
+    def view(self) -> pn.viewable.Viewable:
+        """The page."""
+        return self._page
+
+    def _make_widgets(self):
+        wide = {"size": "small", "sizing_mode": "stretch_width", "margin": (5, 0)}
+        slider = {**wide, "margin": (5, 8)}
+        self._source = pmui.RadioButtonGroup(
+            label="Structure from", options=[BUILD, UPLOAD, DATASET], value=BUILD, **wide
+        )
+        self._kind = pmui.RadioButtonGroup(
+            label="Defect", options=[VACANCIES, INTERSTITIALS], value=VACANCIES, stylesheets=[UNSEEN_LABEL], **wide
+        )
+        self._count = pmui.IntSlider(label="Number of defects", start=1, end=6, value=1, **slider)
+        self._axis = pmui.RadioButtonGroup(
+            label="Dumbbell axis", options={f"<{axis}>": axis for axis in DUMBBELL_AXES}, value="110", **wide
+        )
+        self._repeats = pmui.IntSlider(label="Cell size (unit cells along an edge)", start=4, end=10, value=4, **slider)
+        self._strain = pmui.FloatSlider(
+            label="Isotropic strain (%)", start=-3.0, end=3.0, step=0.5, value=0.0, **slider
+        )
+        self._upload = pmui.FileInput(
+            label="Extended XYZ file",
+            accept=".extxyz,.xyz",
+            max_file_size=MAX_UPLOAD_BYTES,
+            chunk_size=2_000_000,
+            variant="outlined",
+            sizing_mode="stretch_width",
+            margin=(5, 0),
+        )
+        self._frame = pmui.Select(label="Frame", options=[], visible=False, **wide)
+        self._note = caption("")
+        self._potential = pmui.Select(label="Potential", options=list(POTENTIALS), value=next(iter(POTENTIALS)), **wide)
+        self._temperature = pmui.FloatInput(
+            label="Temperature (K)",
+            value=300.0,
+            start=1.0,
+            end=3000.0,
+            step=50.0,
+            description="Of the classical entropies. S_f in the default convention does not depend on it.",
+            **wide,
+        )
+        self._relax = pmui.Switch(label="Relax first", value=True, margin=(5, 0))
+        self._run_button = pmui.Button(label="Compute", variant="contained", sizing_mode="stretch_width", margin=(5, 0))
+        self._estimate = caption("")
+        self._offer_text = pmui.Alert(
+            object="", severity="warning", variant="outlined", sizing_mode="stretch_width", margin=0
+        )
+        self._offer_button = pmui.Button(label="", variant="contained", size="small", margin=(4, 0))
+        self._offer = pn.Column(
+            self._offer_text, self._offer_button, visible=False, sizing_mode="stretch_width", margin=(4, 0)
+        )
+        self._picture = pmui.RadioButtonGroup(
+            label="Picture",
+            options=[INPUT, RESULT],
+            value=INPUT,
+            disabled=True,
+            size="small",
+            margin=(4, 0),
+            stylesheets=[UNSEEN_LABEL],
+        )
+        self._picture_name = pmui.Typography("", variant="body2", margin=(4, 10), sizing_mode="stretch_width")
+        self._atom = pmui.Typography("", variant="body2", margin=(0, 10), sizing_mode="stretch_width")
+        self._numbers = pn.pane.HTML("", sizing_mode="stretch_width", max_width=420, margin=(2, 0))
+        self._silence = caption("")
+        self._add = pmui.Button(label="Add to dataset", variant="outlined", size="small", margin=0)
+        self._nothing = empty_state("")
+
+    def _connect(self):
+        self._source.param.watch(lambda event: self._choose_source(), "value")
+        built_from = [self._kind, self._count, self._axis, self._repeats, self._strain, self._potential, self._frame]
+        for widget in built_from:
+            widget.param.watch(lambda event: self._prepare(), "value")
+        self._upload.param.watch(self._take_upload, "value")
+        self._run_button.on_click(self._run)
+        self._offer_button.on_click(self._relax_and_run)
+        self._picture.param.watch(lambda event: self._draw(), "value")
+        self._panel.on_pick(self._show_atom)
+        self._add.on_click(lambda event: self._add_to_dataset())
+        self._state.param.watch(lambda event: self._follow_dataset(), ["dataset", "selected", "page"])
+        self._state.param.watch(lambda event: self._show_result(), ["reference", "fit"])
+
+    def _arrange(self):
+        self._build_form = pn.Column(
+            self._kind, self._count, self._axis, self._repeats, self._strain, sizing_mode="stretch_width", margin=0
+        )
+        self._upload_form = pn.Column(self._upload, self._frame, sizing_mode="stretch_width", margin=0)
+        controls = pn.Column(
+            self._source,
+            self._build_form,
+            self._upload_form,
+            self._note,
+            self._potential,
+            self._temperature,
+            self._relax,
+            self._run_button,
+            self._estimate,
+            self._job_bar.view(),
+            self._offer,
+            margin=0,
+        )
+        picture = pn.Column(
+            pn.Row(self._picture, self._picture_name, sizing_mode="stretch_width", margin=0),
+            self._panel.picture(),
+            self._atom,
+            self._panel.toolbar(),
+            margin=0,
+        )
+        self._results = pn.Column(
+            self._numbers,
+            self._silence,
+            caption(
+                "Classical, constant volume, three modes an atom on both sides; Eq. 3 to the letter leaves the three "
+                "translations out instead."
+            ),
+            heading("Vibrational spectrum"),
+            self._spectrum,
+            sizing_mode="stretch_width",
+            margin=0,
+        )
+        title = pn.Row(heading("Exact answer"), pn.layout.HSpacer(), self._add, sizing_mode="stretch_width", margin=0)
+        right = pn.Column(title, self._nothing, self._results, margin=0)
+        return columns((controls, 0, CONTROLS_WIDTH), (picture, 5, 440), (right, 4, 380))
+
+    # --- which structure
+
+    def _choose_source(self):
+        self._build_form.visible = self._source.value == BUILD
+        self._upload_form.visible = self._source.value == UPLOAD
+        self._relax.value = self._source.value == BUILD  # what is built is a start, what others bring may be a minimum
+        self._prepare()
+
+    def _follow_dataset(self):
+        if self._source.value == DATASET and self._state.page == "Reference":
+            self._prepare()
+
+    async def _take_upload(self, event):
+        if event.new is None:
+            return
+        content, name = event.new, self._upload.filename
+        self._upload.clear()
+        with self._session.reporting("Upload"):
+            frames = await self._job_bar.run(tasks.parse_upload, content, name, title=f"Reading {name}")
+            checked_candidate(name, frames[0], self._potential.value)
+            self._frames, self._file = frames, name
+            self._settling = True
+            try:
+                options = {f"frame {k}: {len(atoms):,} atoms": k for k, atoms in enumerate(frames)}
+                self._frame.param.update(options=options, value=0, visible=len(frames) > 1)
+            finally:
+                self._settling = False
+            self._prepare()
+
+    def _prepare(self):
+        """Take the structure the form describes; say why there is none, or what it will cost."""
+        if self._settling:
+            return
+        self._offer.visible = False
+        self._axis.visible = self._kind.value == INTERSTITIALS
+        self._session.clear("Structure")
+        self._candidate, why = None, ""
+        try:
+            self._candidate, why = self._described()
+        except InputError as error:
+            self._session.report_error(f"{error}.", "Structure")
+        n_atoms = 0 if self._candidate is None else len(self._candidate.atoms)
+        refusal = too_large(n_atoms)
+        self._note.param.update(object=why, visible=bool(why))
+        self._estimate.object = refusal or (cost_sentence(n_atoms) if n_atoms else "")
+        self._run_button.disabled = not n_atoms or bool(refusal)
+        if self._candidate is not None:
+            self._turn_picture(INPUT)
+
+    def _described(self) -> tuple[Candidate | None, str]:
+        """The structure the form describes and a remark on it."""
+        potential = self._potential.value
+        if self._source.value == BUILD:
+            options = {"axis": self._axis.value, "repeats": self._repeats.value, "strain": self._strain.value / 100}
+            return build_defect(potential, self._kind.value, self._count.value, **options), ""
+        if self._source.value == UPLOAD:
+            if not self._frames:
+                return None, "Upload a structure with its periodic cell, positions in Å."
+            k = self._frame.value
+            name = self._file if len(self._frames) == 1 else f"{self._file} frame {k}"
+            return checked_candidate(name, self._frames[k], potential), f"From {name}."
+        data, i = self._state.dataset, self._state.selected
+        if data is None or not 0 <= i < len(data):
+            return None, "No structure is selected; pick one on the Data or the Structure page."
+        entry = data.entries[i]
+        return checked_candidate(entry.name, entry.atoms, potential), f"Structure {entry.name} of {data.name}."
+
+    # --- computing
+
+    async def _run(self, event=None):
+        candidate = self._candidate
+        if candidate is None:
+            return
+        self._offer.visible = False
+        with self._session.reporting(_JOB):
+            if self._temperature.value is None:
+                raise InputError("the temperature is empty; enter a number of kelvin")
+            options = (self._potential.value, self._relax.value, self._temperature.value)
+            try:
+                result = await self._job_bar.run(tasks.reference, candidate.atoms, *options, title=candidate.name)
+            except UnrelaxedError as error:
+                self._make_offer(
+                    f"The structure is not at rest: its largest force is {error.max_force:.3g} eV/Å, too much for a harmonic "
+                    "expansion.",
+                    "Relax and run again",
+                    candidate,
+                )
+                return
+            except NotAMinimumError as error:
+                self._make_offer(
+                    f"{str(error)[:1].upper()}{str(error)[1:]}.", "Relax from a displaced start", candidate
+                )
+                return
+            self._result_name = candidate.name
+            self._state.reference = result
+
+    def _make_offer(self, text, button, candidate):
+        if candidate is self._candidate:
+            self._offer_text.object = text
+            self._offer_button.label = button
+            self._offer.visible = True
+
+    async def _relax_and_run(self, event):
+        self._relax.value = True
+        await self._run()
+
+    def _add_to_dataset(self):
+        with self._session.reporting("Add to dataset"):
+            old, fit = self._state.dataset, self._state.fit
+            data, index = with_reference(old, self._state.reference, self._result_name)
+            if old is None:
+                self._state.open_dataset(data)
+            elif fit is not None and old.has_descriptor(fit.model.descriptor):
+                keep_descriptors(old, data, fit.model.descriptor)
+            self._state.param.update(dataset=data, selected=index)
+            self._session.report_info(
+                f"{data.names[index]} is now structure {index + 1} of {data.name}; the model does not know it until the "
+                "next fit.",
+                "Add to dataset",
+            )
+
+    # --- showing
+
+    def _show_result(self):
+        reference = self._state.reference
+        self._nothing.visible = reference is None
+        self._results.visible = self._add.visible = reference is not None
+        self._picture.disabled = reference is None
+        if reference is None:
+            self._nothing.object = (
+                "Nothing computed yet. Choose a structure on the left and press **Compute**: its exact entropy, the share of "
+                "every atom and its spectrum appear here, beside the model's answer."
+            )
+            return
+        self._answer = model_answer(self._state.fit, reference)
+        self._numbers.object = number_table(result_numbers(reference, self._answer), title=self._result_name)
+        self._silence.param.update(object=self._answer.silence, visible=bool(self._answer.silence))
+        formation = reference.formation
+        self._spectrum.object = spectrum_figure(
+            formation.defect.frequencies, formation.bulk.frequencies, formation.defect.n_atoms, formation.bulk.n_atoms
+        )
+        self._turn_picture(RESULT)
+
+    def _turn_picture(self, value):
+        if self._picture.value == value:
+            self._draw()
+        else:
+            self._picture.value = value
+
+    def _draw(self):
+        reference = self._state.reference
+        if self._picture.value == RESULT and reference is not None:
+            local, answer = reference.formation.local, self._answer
+            self._draw_atoms(reference.atoms, reference.bulk, local, answer.local, answer.silence)
+            self._picture_name.object = f"{self._result_name}, computed"
+        elif self._candidate is not None:
+            self._draw_atoms(self._candidate.atoms, self._candidate.bulk, None, None, "")
+            self._picture_name.object = f"{self._candidate.name}, to be computed"
+
+    def _draw_atoms(self, atoms, bulk, exact, learned, silence):
+        defects = WignerSeitz(bulk)(atoms)
+        distances = distance_to_defects(atoms, defects)
+        quantities = entropy_quantities(exact, learned, distances, no_learned=silence)
+        if exact is None:
+            quantities = quantities[-1:]
+        self._panel.show(atoms, defect_positions(atoms, defects), defects.vacancies, distances, quantities)
+        self._show_atom(-1)
+
+    def _show_atom(self, atom):
+        reference = self._state.reference
+        if atom < 0 or self._picture.value == INPUT or reference is None:
+            self._atom.object = "" if atom < 0 else f"Atom {atom}"
+            return
+        learned = None if self._answer.local is None else self._answer.local[atom]
+        self._atom.object = (
+            f"Atom {atom}: S<sub>i</sub> exact {number(reference.formation.local[atom], 4, unit='k_B', sign=True)}, "
+            f"learned {number(learned, 4, unit='k_B', sign=True)}"
+        )

@@ -1,0 +1,91 @@
+"""A small dataset that a linear model fits exactly, and a session whose jobs run at once in this process."""
+
+import numpy as np
+import pytest
+
+from dashboards.jobs import JobStatus
+from dashboards.state import AppState, default_descriptor
+from ldml.dataset import Dataset, Entry
+from ldml.errors import Cancelled
+from ldml.potentials import perfect_crystal
+from ldml.progress import NULL_PROGRESS
+from ldml.structures import interstitial_cluster, rattled, vacancy_cluster
+
+N_PER_CLASS = 12
+
+
+@pytest.fixture(scope="session")
+def linear_dataset():
+    """24 rattled defects of 4a0 whose entropies are exactly linear in the default descriptor, its totals at hand."""
+    rng = np.random.default_rng(7)
+    bulk = perfect_crystal("Fe-AM04", 4)
+    makers = {"V2": lambda: vacancy_cluster(bulk, 2), "I2": lambda: interstitial_cluster(bulk, 2)}
+    entries = [
+        Entry(rattled(make(), 0.05, rng), label, f"{label}-{k}", 0.0, 2.0 + 0.1 * k, 1e-6)
+        for label, make in makers.items()
+        for k in range(N_PER_CLASS)
+    ]
+    unlabelled = Dataset.from_entries("linear", [bulk], entries, {"potential": "Fe-AM04", "licence": "CC0-1.0"})
+    descriptor = default_descriptor()
+    differences = unlabelled.descriptor_differences(descriptor)
+    entropy = differences / np.sqrt(np.mean(differences**2, axis=0)) @ np.full(differences.shape[1], 0.02)
+    labelled = [
+        Entry(
+            e.atoms,
+            e.label,
+            e.name,
+            s,
+            e.formation_energy,
+            e.max_force,
+            np.full(len(e.atoms), s / len(e.atoms)) if k == 0 else None,
+        )
+        for k, (e, s) in enumerate(zip(entries, entropy, strict=True))
+    ]
+    data = Dataset.from_entries("linear", [bulk], labelled, unlabelled.metadata)
+    data.descriptor_differences(descriptor)
+    return data
+
+
+class ImmediateJob:
+    """A job done when it is asked for its result."""
+
+    def __init__(self, function, args):
+        self.function, self.args, self.cancelled = function, args, False
+        self.status = JobStatus(0.0, "", 0)
+
+    @property
+    def done(self):
+        return self.cancelled
+
+    def cancel(self):
+        self.cancelled = True
+
+    async def result(self, on_status=None):
+        if self.cancelled:
+            raise Cancelled
+        return self.function(NULL_PROGRESS, *self.args)
+
+
+class ImmediateRunner:
+    """Runs jobs in this process and remembers them."""
+
+    def __init__(self):
+        self.jobs = []
+
+    def submit(self, function, *args):
+        self.jobs.append(ImmediateJob(function, args))
+        return self.jobs[-1]
+
+
+@pytest.fixture
+def session():
+    """A session without worker processes."""
+    from dashboards.session import Session
+
+    return Session(state=AppState(), runner=ImmediateRunner())
+
+
+@pytest.fixture
+def messages(session):
+    """What the session tells the user now, newest first."""
+    return lambda: [alert.object for alert in session.messages.objects]

@@ -1,0 +1,51 @@
+"""The app as a whole, without a browser."""
+
+import pytest
+
+from dashboards import app
+from dashboards.app import PAGES, create_app, status_line
+from dashboards.state import default_descriptor, fit_model
+
+
+@pytest.fixture
+def tabs(session, linear_dataset):
+    session.state.open_dataset(linear_dataset)
+    *_, tabs = create_app(session).main
+    return tabs
+
+
+def test_tabs_and_state_follow_each_other(session, tabs):
+    assert tabs._names == list(PAGES)
+    session.state.select(0, show=True)
+    assert tabs.active == list(PAGES).index("Structure")
+    tabs.active = 1
+    assert session.state.page == "Model"
+
+
+def test_the_first_page_is_there_at_once(tabs):
+    assert tabs[0].objects
+
+
+def test_the_status_line_says_what_is_open(linear_dataset):
+    fit = fit_model(linear_dataset, default_descriptor(), test_proportion=0.25, seed=0)
+    assert "No dataset" in status_line(None, None, -1)
+    assert "no model" in status_line(linear_dataset, None, -1)
+    text = status_line(linear_dataset, fit, 3)
+    assert "24 structures" in text
+    assert "n_max = 20" in text
+    assert f"{fit.rmse(fit.test):.3f}" in text
+    assert linear_dataset.names[3] in text
+
+
+def test_the_variable_names_the_dataset_to_open_with(session, linear_dataset, tmp_path, monkeypatch):
+    linear_dataset.save(tmp_path / "mine.h5")
+    monkeypatch.setenv(app.DATASET_VARIABLE, str(tmp_path / "mine.h5"))
+    create_app(session)
+    assert (session.state.dataset.names == linear_dataset.names).all()
+
+
+def test_a_dataset_that_is_not_there_is_said_and_the_app_opens(session, messages, tmp_path, monkeypatch):
+    monkeypatch.setenv(app.DATASET_VARIABLE, str(tmp_path / "gone.h5"))
+    create_app(session)
+    assert session.state.dataset is None
+    assert "gone.h5" in messages()[0]

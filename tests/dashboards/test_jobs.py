@@ -1,0 +1,124 @@
+"""Jobs: results, progress, cancelling, errors and dead workers."""
+
+import asyncio
+import time
+
+import job_functions
+import pytest
+
+from dashboards.jobs import STAGE_BYTES, JobRunner, SharedProgress
+from ldml.errors import Cancelled, UnrelaxedError
+
+
+@pytest.fixture(scope="module")
+def runner():
+    runner = JobRunner(1)
+    yield runner
+    runner.shutdown()
+
+
+def until(condition, seconds=20.0):
+    """Wait for something that a worker process does."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it did not happen"
+        time.sleep(0.01)
+
+
+def test_a_job_gives_its_result_and_tells_how_it_goes(runner):
+    seen = []
+    result = asyncio.run(runner.submit(job_functions.count, 8, 0.05).result(seen.append))
+    assert result == sum(range(8))
+    fractions = [status.fraction for status in seen]
+    assert fractions == sorted(fractions)
+    assert 0 < max(fractions) < 1
+    assert any(status.stage.startswith("step ") for status in seen)
+
+
+def test_the_page_lives_on_while_a_job_runs(runner):
+    async def both():
+        ticks = 0
+
+        async def tick():
+            nonlocal ticks
+            while True:
+                ticks += 1
+                await asyncio.sleep(0.01)
+
+        clock = asyncio.create_task(tick())
+        await runner.submit(job_functions.count, 5, 0.1).result()
+        clock.cancel()
+        return ticks
+
+    assert asyncio.run(both()) > 10
+
+
+def test_cancelling_a_running_job_frees_the_worker(runner):
+    job = runner.submit(job_functions.count, 10_000, 0.01)
+    until(lambda: job.status.fraction > 0)
+    job.cancel()
+    assert job.done
+    with pytest.raises(Cancelled):
+        asyncio.run(job.result())
+    assert asyncio.run(runner.submit(job_functions.count, 3).result()) == 3
+
+
+def test_a_job_that_never_checks_is_over_at_once_for_the_page(runner, tmp_path):
+    flag = tmp_path / "flag"
+    job = runner.submit(job_functions.wait_for, str(flag))
+    until(lambda: job._future.running())
+    job.cancel()
+    with pytest.raises(Cancelled):
+        asyncio.run(job.result())
+    flag.touch()
+    assert asyncio.run(runner.submit(job_functions.count, 3).result()) == 3
+
+
+def test_queued_jobs_know_their_place_and_can_be_cancelled(runner, tmp_path):
+    flag = tmp_path / "flag"
+    first = runner.submit(job_functions.wait_for, str(flag))
+    until(lambda: first._future.running())
+    others = [runner.submit(job_functions.count, 4) for _ in range(3)]
+    assert [job.status.queue_position for job in (first, *others)] == [0, 1, 2, 3]
+    others[1].cancel()
+    with pytest.raises(Cancelled):
+        asyncio.run(others[1].result())
+    until(lambda: others[2].status.queue_position == 2)
+    flag.touch()
+    assert asyncio.run(first.result()) == "seen"
+    assert asyncio.run(others[2].result()) == 6
+
+
+def test_an_error_arrives_whole(runner):
+    with pytest.raises(UnrelaxedError, match="relax it") as caught:
+        asyncio.run(runner.submit(job_functions.fail, "relax it").result())
+    assert caught.value.max_force == 0.25
+
+
+def test_a_dead_worker_is_said_and_replaced(runner):
+    with pytest.raises(RuntimeError, match="worker process died"):
+        asyncio.run(runner.submit(job_functions.die).result())
+    assert asyncio.run(runner.submit(job_functions.count, 3).result()) == 3
+
+
+def test_slots_are_given_back(runner):
+    before = len(runner._free)
+    for _ in range(5):
+        asyncio.run(runner.submit(job_functions.count, 1).result())
+    until(lambda: len(runner._free) == before)
+    assert not runner._active
+
+
+def test_too_many_waiting_jobs_are_refused():
+    runner = JobRunner(1)
+    runner._free.clear()
+    with pytest.raises(RuntimeError, match="waiting already"):
+        runner.submit(job_functions.count, 1)
+
+
+def test_long_stage_names_stay_in_their_slot():
+    numbers, stages = [0] * 8, bytearray(2 * STAGE_BYTES)
+    SharedProgress(numbers, stages, 1).update(0, 1, "right")
+    SharedProgress(numbers, stages, 0).update(0, 1, "Å" * 500)
+    assert bytes(stages[STAGE_BYTES:]).split(b"\0")[0] == b"right"
+    assert stages[STAGE_BYTES - 1] == 0

@@ -1,0 +1,133 @@
+"""Messages a visitor sees, jobs that end with the visit, and the bar that shows them."""
+
+import asyncio
+
+import pytest
+
+from dashboards.jobs import JobStatus
+from dashboards.pages.job_bar import JobBar, status_text
+from dashboards.session import MAX_MESSAGES, Superseded
+from ldml.errors import Cancelled, InputError
+
+
+def test_an_error_is_shown_until_the_action_is_tried_again(session, messages):
+    with session.reporting("Fit"):
+        raise InputError("cutoff 9 Å is too large; use at most 5 Å")
+    assert messages() == ["Cutoff 9 Å is too large; use at most 5 Å."]
+    assert session.messages.visible
+    with session.reporting("Fit"):
+        pass
+    assert messages() == []
+    assert not session.messages.visible
+
+
+def test_each_action_has_its_own_message_and_the_oldest_goes(session, messages):
+    for k in range(MAX_MESSAGES + 1):
+        session.report_error(f"error {k}", source=f"action {k}")
+    assert messages() == [f"error {k}" for k in range(MAX_MESSAGES, 0, -1)]
+
+
+def test_a_message_can_be_dismissed(session, messages):
+    session.report_info("one", "a")
+    session.report_info("two", "b")
+    session.messages.objects[0].closed = True
+    assert messages() == ["one"]
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (Superseded(), []),
+        (Cancelled(), ["Fit cancelled."]),
+        (RuntimeError("the worker process died"), ["The worker process died."]),
+        (KeyError("x"), ["Fit failed unexpectedly (KeyError: 'x'); the server's log has the details."]),
+    ],
+)
+def test_what_ends_an_action_is_told_in_words(session, messages, error, expected):
+    with session.reporting("Fit"):
+        raise error
+    assert messages() == expected
+
+
+def test_a_visitor_who_leaves_cancels_the_jobs(session):
+    jobs = [session.submit(print) for _ in range(2)]
+    session.close()
+    assert all(job.cancelled for job in jobs)
+
+
+class SlowJob:
+    """A job that ends when the test says so."""
+
+    def __init__(self):
+        self.status, self.finish, self.stopped = JobStatus(0.5, "half way", 0), asyncio.Event(), False
+
+    @property
+    def done(self):
+        return self.finish.is_set()
+
+    def cancel(self):
+        self.stopped = True
+        self.finish.set()
+
+    async def result(self, on_status=None):
+        on_status(self.status)
+        await self.finish.wait()
+        if self.stopped:
+            raise Cancelled
+        return "result"
+
+
+@pytest.fixture
+def bar(session):
+    session.runner.submit = lambda function, *args: SlowJob()
+    return JobBar(session)
+
+
+def test_the_bar_shows_a_job_and_gives_its_result(bar):
+    async def run():
+        task = asyncio.create_task(bar.run(print, title="Splits"))
+        await asyncio.sleep(0)
+        assert bar.busy
+        assert bar.view().visible
+        bar._job.finish.set()
+        return await task
+
+    assert asyncio.run(run()) == "result"
+    assert not bar.busy
+    assert not bar.view().visible
+
+
+def test_cancelling_is_not_superseding(bar):
+    async def run():
+        first = asyncio.create_task(bar.run(print, title="first"))
+        await asyncio.sleep(0)
+        second = asyncio.create_task(bar.run(print, title="second"))
+        with pytest.raises(Superseded):
+            await first
+        assert bar.busy
+        assert bar.view().visible
+        bar.cancel()
+        with pytest.raises(Cancelled) as caught:
+            await second
+        assert not isinstance(caught.value, Superseded)
+        assert not bar.view().visible
+        third = asyncio.create_task(bar.run(print, title="third"))
+        await asyncio.sleep(0)
+        bar.abandon()
+        with pytest.raises(Superseded):
+            await third
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize(
+    ("status", "text"),
+    [
+        (JobStatus(0.0, "", 0), "Splits · 3 s"),
+        (JobStatus(0.25, "I2-00001", 0), "Splits: I2-00001 · 25 % · 3 s"),
+        (JobStatus(0.0, "", 1), "Splits: waiting, 1 job ahead · 3 s"),
+        (JobStatus(0.0, "", 2), "Splits: waiting, 2 jobs ahead · 3 s"),
+    ],
+)
+def test_one_line_tells_how_a_job_goes(status, text):
+    assert status_text("Splits", status, 3.2) == text
