@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from bokeh.models import ColumnDataSource, HoverTool, NumeralTickFormatter, Range1d
-from bokeh.plotting import figure
+import holoviews as hv
+from bokeh.models import HoverTool, NumeralTickFormatter
 
-from dashboards.figures.style import TEST, TRAIN, styled_figure
+from dashboards.figures.style import TEST, TRAIN, plot_options
 from ldml.evaluation.splits import SplitCurve
 
+PARTS = {"train": (TRAIN, "circle"), "test": (TEST, "diamond")}
 
-def split_plot(curve: SplitCurve, error: str = "rmse", *, height: int = 340) -> figure:
+
+def split_plot(curve: SplitCurve, error: str = "rmse", *, height: int = 340) -> hv.Overlay:
     """Mean error over the repeats with a band of one standard deviation.
 
     Parameters
@@ -18,38 +20,30 @@ def split_plot(curve: SplitCurve, error: str = "rmse", *, height: int = 340) -> 
     error : {"rmse", "mae"}
     height : int
         Pixels.
-
-    Returns
-    -------
-    bokeh.plotting.figure
     """
-    plot = styled_figure(x_label="proportion held out for testing", y_label=f"{error.upper()} (k_B)", height=height)
-    lines, highest = [], 0.0
-    for part, colour, marker in (("train", TRAIN, "circle"), ("test", TEST, "diamond")):
-        mean, spread = curve.mean(f"{error}_{part}"), curve.std(f"{error}_{part}")
-        highest = max(highest, (mean + spread).max())
-        source = ColumnDataSource(
-            {
-                "proportion": curve.proportions,
-                "mean": mean,
-                "std": spread,
-                "low": mean - spread,
-                "high": mean + spread,
-                "part": [part] * len(mean),
-            }
-        )
-        plot.varea("proportion", "low", "high", source=source, fill_color=colour, fill_alpha=0.22, legend_label=part)
-        plot.line("proportion", "mean", source=source, line_color=colour, line_width=2.5, legend_label=part)
-        lines.append(
-            plot.scatter("proportion", "mean", source=source, marker=marker, size=9, color=colour, legend_label=part)
-        )
-    plot.add_tools(
-        HoverTool(renderers=lines, tooltips=[("", "@part, @proportion{0 %} held out: @mean{0.000} ± @std{0.000} k_B")])
+    layers = [layer for part in PARTS for layer in _part(curve, error, part)]
+    highest = max((curve.mean(f"{error}_{part}") + curve.std(f"{error}_{part}")).max() for part in PARTS)
+    return hv.Overlay(layers).opts(
+        **plot_options(height=height),
+        xticks=[round(float(p), 6) for p in curve.proportions],
+        xformatter=NumeralTickFormatter(format="0 %"),
+        xlim=(float(curve.proportions.min()) - 0.04, float(curve.proportions.max()) + 0.04),
+        ylim=(0.0, 1.05 * float(highest)),
+        legend_position="top_left",
     )
-    plot.y_range = Range1d(0, 1.05 * highest)
-    plot.xaxis.ticker = list(curve.proportions)
-    plot.xaxis.formatter = NumeralTickFormatter(format="0 %")
-    plot.legend.location = "top_left"
-    plot.legend.click_policy = "hide"
-    plot.legend.background_fill_alpha = 0.7
-    return plot
+
+
+def _part(curve, error, part):
+    colour, marker = PARTS[part]
+    mean, std = curve.mean(f"{error}_{part}"), curve.std(f"{error}_{part}")
+    held_out = hv.Dimension("proportion", label="proportion held out for testing")
+    value = hv.Dimension("mean", label=f"{error.upper()} (k_B)")
+    band = hv.Area((curve.proportions, mean - std, mean + std), held_out, [value, "high"], label=part)
+    line = hv.Curve((curve.proportions, mean), held_out, value, label=part)
+    points = hv.Scatter((curve.proportions, mean, std), held_out, [value, "std"], label=part)
+    hover = HoverTool(tooltips=[("", f"{part}, @proportion{{0 %}} held out: @mean{{0.000}} ± @std{{0.000}} k_B")])
+    return (
+        band.opts(color=colour, fill_alpha=0.22, line_alpha=0),
+        line.opts(color=colour, line_width=2.5),
+        points.opts(color=colour, marker=marker, size=9, tools=[hover]),
+    )

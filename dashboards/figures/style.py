@@ -37,6 +37,36 @@ def class_colour(label: str) -> str:
     return _OTHERS[hashlib.sha256(label.encode()).digest()[0] % len(_OTHERS)]
 
 
+def plot_options(*, height: int) -> dict:
+    """Options of a HoloViews overlay that look like `styled_figure`.
+
+    Parameters
+    ----------
+    height : int
+        Pixels.
+    """
+    return {
+        "height": height,
+        "responsive": True,
+        "show_grid": True,
+        "gridstyle": {"grid_line_alpha": 0.35},
+        "fontsize": {"labels": 13, "ticks": 12, "legend": 12},
+        "hooks": [_plain],
+        "active_tools": [],
+        "legend_opts": {"click_policy": "hide", "background_fill_alpha": 0.7},
+    }
+
+
+def _plain(plot, element):
+    """Details HoloViews has no option for."""
+    figure = plot.state
+    figure.toolbar.logo = None
+    figure.toolbar.autohide = True
+    figure.min_border_right = 16
+    for axis in figure.axis:
+        axis.axis_label_text_font_style = "normal"
+
+
 def styled_figure(*, x_label: str, y_label: str, height: int = 360, tools: str = "", **options) -> figure:
     """An empty figure as wide as its place, with the axes named.
 

@@ -73,7 +73,7 @@ class DataPage:
         self._table = _structure_table()
         self._summary = table_pane()
         self._provenance = list_pane()
-        self._histogram = pn.pane.Bokeh(sizing_mode="stretch_width", margin=0)
+        self._histogram = pn.pane.HoloViews(sizing_mode="stretch_width", margin=0)
         self._connect()
         self._show_dataset()
 

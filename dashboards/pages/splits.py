@@ -35,7 +35,7 @@ class SplitsPage:
         self._state = session.state
         self._job_bar = JobBar(session)
         self._make_widgets()
-        self._plot = pn.pane.Bokeh(sizing_mode="stretch_width", margin=0)
+        self._plot = pn.pane.HoloViews(sizing_mode="stretch_width", margin=0)
         self._table = table_pane(max_width=900)
         self._reading = caption("")
         self._empty = empty_state(_WAITING)

@@ -89,13 +89,13 @@ def test_open_in_3d_turns_to_the_structure(shown, session):
 
 
 def test_the_histogram_follows_property_and_classes(shown):
-    assert "entropy" in shown._histogram.object.xaxis.axis_label
+    assert "entropy" in shown._histogram.object.get(0).kdims[0].label
     shown._property.value = "E_f"
-    assert "energy" in shown._histogram.object.xaxis.axis_label
+    assert "energy" in shown._histogram.object.get(0).kdims[0].label
     shown._classes.value = ["V2"]
-    assert [item.label.value for item in shown._histogram.object.legend.items] == ["V2 (n = 12)"]
+    assert [bars.label for bars in shown._histogram.object] == ["V2 (n = 12)"]
     shown._classes.value = []
-    assert not shown._histogram.object.renderers
+    assert [bars.label for bars in shown._histogram.object] == ["nothing (n = 0)"]
 
 
 def test_an_upload_is_shown_and_the_old_dataset_stays_on_offer(shown, session, linear_dataset, tmp_path):

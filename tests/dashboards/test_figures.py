@@ -1,5 +1,6 @@
 """Figures show the numbers they were given."""
 
+import holoviews as hv
 import numpy as np
 import pytest
 from bokeh.models import HoverTool
@@ -15,6 +16,8 @@ NAMES = np.array(["a", "b", "c", "d", "e"])
 TRUE = np.array([1.0, 2.0, 8.0, 9.0, 10.0])
 PREDICTED = np.array([1.5, 2.0, 8.0, 9.5, 9.0])
 TEST = np.array([True, False, False, True, False])
+
+hv.extension("bokeh")
 
 
 @pytest.fixture
@@ -90,20 +93,18 @@ def test_perfect_predictions_have_a_residual_histogram_too():
 
 def test_histograms_count_each_class_and_leave_unknown_out():
     values, labels = np.array([1.0, 1.1, 5.0, 6.0, np.nan]), np.array(["I2", "I2", "V4", "V4", "V4"])
-    plot = class_histogram(values, labels, x_label="S_f (k_B)")
-    counts = {
-        r.data_source.data["label"][0]: r.data_source.data["count"]
-        for r in plot.renderers
-        if "count" in r.data_source.data
-    }
-    assert {label: int(count.sum()) for label, count in counts.items()} == {"I2": 2, "V4": 2}
-    assert len({len(count) for count in counts.values()}) == 1
-    assert [item.label.value for item in plot.legend.items] == ["I2 (n = 2)", "V4 (n = 2)"]
+    overlay = class_histogram(values, labels, x_label="S_f (k_B)")
+    assert [int(bars.dimension_values("count").sum()) for bars in overlay] == [2, 2]
+    assert len({tuple(bars.edges) for bars in overlay}) == 1
+    plot = hv.render(overlay, backend="bokeh")
+    assert [item.label.value for item in plot.legend[0].items] == ["I2 (n = 2)", "V4 (n = 2)"]
     assert plot.xaxis.axis_label == "S_f (k_B)"
 
 
 def test_a_histogram_of_nothing_is_empty():
-    assert not class_histogram(np.array([np.nan]), np.array(["I2"]), x_label="S_f (k_B)").renderers
+    overlay = class_histogram(np.array([np.nan]), np.array(["I2"]), x_label="S_f (k_B)")
+    assert sum(bars.dimension_values(1).sum() for bars in overlay) == 0
+    assert hv.render(overlay, backend="bokeh").xaxis.axis_label == "S_f (k_B)"
 
 
 @pytest.mark.parametrize("values", [np.ones(5), np.random.default_rng(0).standard_cauchy(2000), np.arange(3.0)])
@@ -119,13 +120,16 @@ def test_the_band_of_a_split_curve_is_one_standard_deviation():
     X = rng.normal(size=(40, 3))
     curve = split_curve_arrays(X, X @ [1.0, -2.0, 0.5] + 0.1 * rng.normal(size=40), n_repeats=7)
     for error in ("rmse", "mae"):
-        plot = split_plot(curve, error)
-        assert error.upper() in plot.yaxis.axis_label
-        sources = {r.data_source.data["part"][0]: r.data_source.data for r in plot.renderers}
+        overlay = split_plot(curve, error)
+        assert error.upper() in hv.render(overlay, backend="bokeh").yaxis.axis_label
+        bands = {area.label: area for area in overlay if isinstance(area, hv.Area)}
+        lines = {line.label: line for line in overlay if isinstance(line, hv.Curve) and not isinstance(line, hv.Area)}
         for part in ("train", "test"):
             repeats = getattr(curve, f"{error}_{part}")
-            assert sources[part]["mean"] == pytest.approx(repeats.mean(axis=1))
-            assert sources[part]["high"] - sources[part]["low"] == pytest.approx(2 * repeats.std(axis=1))
+            assert lines[part].dimension_values("mean") == pytest.approx(repeats.mean(axis=1))
+            low, high = (bands[part].dimension_values(name) for name in ("mean", "high"))
+            assert high - low == pytest.approx(2 * repeats.std(axis=1))
+            assert 0.5 * (high + low) == pytest.approx(repeats.mean(axis=1))
 
 
 def test_classes_seen_together_have_their_own_colours():

@@ -33,9 +33,9 @@ def test_run_shows_the_curve(shown, session, curve):
     assert session.state.split_curve.rmse_test == pytest.approx(curve.rmse_test, rel=1e-9)
     assert shown._results.visible
     assert not shown._empty.visible
-    assert "RMSE" in shown._plot.object.yaxis.axis_label
+    assert "RMSE" in shown._plot.object.get(1).vdims[0].label
     shown._error.value = "MAE"
-    assert "MAE" in shown._plot.object.yaxis.axis_label
+    assert "MAE" in shown._plot.object.get(1).vdims[0].label
 
 
 def test_the_table_holds_mean_and_spread(curve):
