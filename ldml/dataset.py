@@ -168,7 +168,9 @@ class Dataset(Sequence):
 
     def subset(self, indices) -> Dataset:
         """The structures at `indices` (integers or a boolean mask), with any descriptors already computed."""
-        chosen = np.arange(len(self))[np.asarray(indices)]
+        indices = np.asarray(indices)
+        # an empty list has no type of its own
+        chosen = np.arange(len(self))[indices if indices.size else indices.astype(int)]
         features = {key: _Features(f.totals[chosen], f.bulk_totals) for key, f in self._features.items()}
         return Dataset(self.name, self.bulks, tuple(self.entries[i] for i in chosen), self.metadata, features)
 

@@ -89,6 +89,7 @@ def test_subsets_keep_what_was_computed(data, small_afs):
     assert chosen.has_descriptor(small_afs)
     np.testing.assert_array_equal(chosen.descriptor_differences(small_afs), rows[1:])
     assert list(data.subset([2, 0]).names) == ["unknown", "V1-0"]
+    assert len(data.subset([])) == 0
 
 
 def test_items_are_copies(data):
