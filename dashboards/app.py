@@ -5,7 +5,6 @@ The environment variable ``LDML_APP_DATASET`` names the dataset to open with, by
 
 from __future__ import annotations
 
-import asyncio
 import html
 import os
 
@@ -111,8 +110,8 @@ def _tabs(session):
     async def fill_others():
         for name in names:
             if not places[name].objects:
-                fill(name)
-                await asyncio.sleep(0)  # let the page breathe, and send this one
+                async with session.locked():
+                    fill(name)
 
     fill(state.page)
     pn.state.onload(fill_others)

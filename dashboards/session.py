@@ -6,19 +6,22 @@ and goes when the same action is tried again.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable
-from contextlib import contextmanager
+from contextlib import asynccontextmanager, contextmanager
 
 import panel as pn
 import panel_material_ui as pmui
 
 from dashboards.jobs import Job, JobRunner, JobStatus
+from dashboards.plain_text import plain
 from dashboards.state import AppState
 from ldml.dataset import Dataset, load_dataset
 from ldml.errors import Cancelled, InputError
 
 MAX_MESSAGES = 3
+LOCK_SECONDS = 60  # far beyond any wait for the lock of a page that is still there
 
 _log = logging.getLogger(__name__)
 
@@ -70,6 +73,29 @@ class Session:
         """
         return await self.submit(function, *args).result(on_status)
 
+    @asynccontextmanager
+    async def locked(self):
+        """Hold the page's lock while results are shown: code that waits for a job runs without it.
+
+        Panel guards its own parameters, but a figure changed directly must not change beside a message from the browser.
+        """
+        document = pn.state.curdoc
+        if document is None or document.session_context is None:
+            yield
+            return
+        held, released = asyncio.Event(), asyncio.Event()
+
+        async def hold():
+            held.set()
+            await released.wait()
+
+        document.add_next_tick_callback(hold)
+        await asyncio.wait_for(held.wait(), LOCK_SECONDS)
+        try:
+            yield
+        finally:
+            released.set()
+
     def close(self) -> None:
         """Cancel what is still running; the visitor has gone."""
         for job in self._jobs:
@@ -117,12 +143,13 @@ class Session:
     def _report(self, message, source, severity):
         self._alerts.pop(source, None)
         alert = pmui.Alert(
-            object=message,
+            object=plain(message),
             severity=severity,
             closeable=True,
             variant="outlined",
             sizing_mode="stretch_width",
             margin=(4, 10),
+            sx={"alignItems": "center", "& .MuiAlertTitle-root": {"display": "none"}, "& p": {"margin": 0}},
         )
         alert.param.watch(lambda event: self._dismiss(source, alert), "closed")
         self._alerts[source] = alert

@@ -178,7 +178,8 @@ class DataPage:
             data = self._opened.get(name)
             if data is None:
                 data = await asyncio.to_thread(shared_dataset, name)
-            self._state.open_dataset(data)
+            async with self._session.locked():
+                self._state.open_dataset(data)
         self._show_picker()
 
     async def _take_upload(self, event):
@@ -197,7 +198,8 @@ class DataPage:
             data = await self._job_bar.run(tasks.parse_dataset, content, name, title=f"Reading {name}")
             if data.name in self._names():
                 data = replace(data, name=f"{data.name} ({name})")
-            self._state.open_dataset(data)
+            async with self._session.locked():
+                self._state.open_dataset(data)
 
     # --- showing it
 

@@ -9,6 +9,7 @@ import panel as pn
 import panel_material_ui as pmui
 
 from dashboards.jobs import Job, JobStatus
+from dashboards.plain_text import plain
 from dashboards.session import Session, Superseded
 
 
@@ -109,7 +110,7 @@ class JobBar:
         return result
 
     def _show(self, title: str, status: JobStatus, elapsed: float):
-        text = status_text(title, status, elapsed)
+        text = plain(status_text(title, status, elapsed))
         if status.fraction > 0 and not status.queue_position:
             self._bar.param.update(variant="determinate", value=round(100 * status.fraction))
         else:

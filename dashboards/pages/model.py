@@ -188,7 +188,8 @@ class ModelPage:
                 title = f"{len(data):,} structures"
                 totals = await self._job_bar.run(tasks.descriptor_totals, data, descriptor.to_dict(), title=title)
                 data.with_features(descriptor, *totals)
-            self._fit_now(descriptor)
+            async with self._session.locked():
+                self._fit_now(descriptor)
 
     def _fit_now(self, descriptor):
         fit = fit_model(

@@ -120,8 +120,9 @@ class SplitsPage:
                 title=f"{self._repeats.value} random splits",
             )
             if self._same_rows(fit):
-                self._state.split_curve = curve
-        self._show_curve()
+                async with self._session.locked():
+                    self._state.split_curve = curve
+        self._empty.visible = self._state.split_curve is None and not self._job_bar.busy
 
     def _same_rows(self, fit):
         """Whether the current model is made of the same data, differently split."""

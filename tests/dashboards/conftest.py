@@ -1,5 +1,7 @@
 """A small dataset that a linear model fits exactly, and a session whose jobs run at once in this process."""
 
+import html
+
 import numpy as np
 import pytest
 
@@ -88,4 +90,4 @@ def session():
 @pytest.fixture
 def messages(session):
     """What the session tells the user now, newest first."""
-    return lambda: [alert.object for alert in session.messages.objects]
+    return lambda: [html.unescape(alert.object) for alert in session.messages.objects]

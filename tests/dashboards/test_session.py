@@ -1,6 +1,7 @@
 """Messages a visitor sees, jobs that end with the visit, and the bar that shows them."""
 
 import asyncio
+import html
 
 import pytest
 
@@ -131,3 +132,10 @@ def test_cancelling_is_not_superseding(bar):
 )
 def test_one_line_tells_how_a_job_goes(status, text):
     assert status_text("Splits", status, 3.2) == text
+
+
+def test_what_others_wrote_is_shown_as_they_wrote_it(session):
+    session.report_error("'<img src=x onerror=alert(1)>' *is* [not](javascript:alert(1)) a `file`")
+    shown = session.messages.objects[0].object
+    assert not set(shown) & set("<>*[]()`")
+    assert html.unescape(shown) == "'<img src=x onerror=alert(1)>' *is* [not](javascript:alert(1)) a `file`"

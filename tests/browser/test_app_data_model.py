@@ -1,0 +1,239 @@
+"""The app in a real browser: Data, Model and Splits."""
+
+import re
+from dataclasses import replace
+
+import browser_jobs
+import numpy as np
+import pytest
+
+pytestmark = pytest.mark.browser
+
+# screen position of a structure's point in the parity plot
+POINT = """(name) => {
+  for (const plot of Bokeh.index.query((view) => view.model.type == "Figure")) {
+    for (const renderer of plot.model.renderers) {
+      const data = renderer.data_source?.data
+      const at = data?.predicted && data?.name ? [...data.name].indexOf(name) : -1
+      if (at < 0) continue
+      const box = plot.canvas_view.el.getBoundingClientRect()
+      const x = plot.frame.x_scale.compute(data.true[at]), y = plot.frame.y_scale.compute(data.predicted[at])
+      return box.width > 0 ? [box.x + x, box.y + y] : null
+    }
+  }
+  return null
+}"""
+
+
+@pytest.fixture(scope="module")
+def dataset():
+    """24 rattled defects of 4a0 with entropies linear in the default descriptor, its totals at hand."""
+    from dashboards.state import default_descriptor
+    from ldml.dataset import Dataset, Entry
+    from ldml.potentials import perfect_crystal
+    from ldml.structures import interstitial_cluster, rattled, vacancy_cluster
+
+    rng = np.random.default_rng(7)
+    bulk = perfect_crystal("Fe-AM04", 4)
+    defects = [("V2", vacancy_cluster(bulk, 2)), ("I2", interstitial_cluster(bulk, 2))]
+    entries = [
+        Entry(rattled(atoms, 0.05, rng), label, f"{label}-{k:02d}", 4.0 + 0.4 * k, 2.0 + 0.1 * k, 1e-6)
+        for label, atoms in defects
+        for k in range(12)
+    ]
+    data = Dataset.from_entries("small", [bulk], entries, {"potential": "Fe-AM04"})
+    data.descriptor_differences(default_descriptor())
+    return data
+
+
+@pytest.fixture(scope="module")
+def runner():
+    from dashboards.jobs import JobRunner
+
+    runner = JobRunner(1)
+    yield runner
+    runner.shutdown()
+
+
+@pytest.fixture
+def flag(tmp_path):
+    """A file whose appearance ends a job; it appears at the latest when the test ends."""
+    yield tmp_path / "flag"
+    (tmp_path / "flag").touch()
+
+
+@pytest.fixture
+def session(page, dataset, runner):
+    """A session on the screen, its Data page drawn and the other pages made."""
+    from panel.tests.util import serve_component
+
+    from dashboards.app import create_app
+    from dashboards.session import Session
+    from dashboards.state import AppState
+
+    state = AppState()
+    state.open_dataset(dataset.subset(range(len(dataset))))
+    session = Session(state=state, runner=runner)
+    page.set_viewport_size({"width": 1400, "height": 900})
+    serve_component(page, lambda: create_app(session))
+    page.get_by_text("test RMSE").wait_for()
+    yield session
+    session.close()
+
+
+def turn_to(page, name):
+    page.get_by_role("tab", name=name).click()
+
+
+def enter(page, label, value):
+    field = page.get_by_label(label, exact=False).first
+    field.click()
+    field.press("Control+A")
+    field.press_sequentially(str(value))
+    field.press("Enter")
+
+
+def messages(page):
+    """The errors and remarks on show; the empty states are none of them."""
+    return [text for text in page.get_by_role("alert").all_inner_texts() if text and "Press" not in text]
+
+
+def wait_until(page, condition):
+    from panel.tests.util import wait_until
+
+    wait_until(condition, page, timeout=20_000)
+
+
+def test_the_app_opens_with_its_five_pages_and_a_model(page, session):
+    assert [tab.inner_text() for tab in page.get_by_role("tab").all()] == [
+        "Data",
+        "Model",
+        "Splits",
+        "Structure",
+        "Reference",
+    ]
+    assert page.get_by_text("small, 24 structures").is_visible()
+    turn_to(page, "Model")
+    wait_until(page, lambda: session.state.page == "Model")
+    page.get_by_text("Tap a point to see its structure").wait_for()
+
+
+def test_a_tap_in_the_parity_plot_opens_its_structure(page, session):
+    turn_to(page, "Model")
+    wait_until(page, lambda: page.evaluate(POINT, "I2-11") is not None)
+    page.mouse.click(*page.evaluate(POINT, "I2-11"))
+    wait_until(page, lambda: session.state.page == "Structure")
+    assert session.state.dataset.names[session.state.selected] == "I2-11"
+    page.locator("[role=tab][aria-selected=true]", has_text="Structure").wait_for()
+    page.get_by_text("in view: I2-11").wait_for()
+    assert page.get_by_text("residual").count() == 0  # no box left behind by the plot
+
+
+def test_a_row_of_the_table_opens_in_3d(page, session):
+    page.get_by_role("gridcell", name="V2-03").click()
+    wait_until(page, lambda: session.state.selected == 3)
+    page.get_by_role("button", name="Open in 3D").click()
+    wait_until(page, lambda: session.state.page == "Structure")
+
+
+def test_a_cutoff_too_large_is_explained_and_the_model_stays(page, session):
+    before = session.state.fit
+    turn_to(page, "Model")
+    enter(page, "cutoff (Å)", 8)
+    page.get_by_role("button", name="Fit", exact=True).click()
+    alert = page.get_by_role("alert").filter(has_text="half the smallest cell height")
+    alert.wait_for()
+    assert session.state.fit is before
+    assert page.evaluate(POINT, "I2-11") is not None
+    alert.get_by_role("button").click()
+    alert.wait_for(state="hidden")
+
+
+def test_another_split_is_fitted_at_once_again_and_again(page, session):
+    turn_to(page, "Model")
+    for seed in (1, 2):
+        before = session.state.fit
+        enter(page, "Seed of the split", seed)
+        wait_until(page, lambda seed=seed: page.get_by_label("Seed of the split").first.input_value() == str(seed))
+        page.get_by_role("button", name="Fit", exact=True).click()
+        wait_until(page, lambda before=before: session.state.fit is not before)
+        page.wait_for_timeout(500)
+        assert not messages(page)
+        assert page.evaluate(POINT, "I2-11") is not None
+
+
+def test_descriptors_are_computed_in_the_background_and_can_be_cancelled(page, session, runner, flag):
+    before = session.state.fit
+    other = runner.submit(browser_jobs.wait_for, str(flag))
+    turn_to(page, "Model")
+    enter(page, "cutoff (Å)", 4.5)
+    fit = page.get_by_role("button", name="Fit", exact=True)
+    fit.click()
+    page.get_by_text(re.compile("waiting, 1 job ahead")).wait_for()
+    page.get_by_role("button", name="Cancel").click()
+    page.get_by_role("alert").filter(has_text="Fit cancelled").wait_for()
+    assert session.state.fit is before
+    fit.click()
+    page.get_by_text(re.compile("waiting, . jobs? ahead")).wait_for()
+    flag.touch()
+    wait_until(page, lambda: session.state.fit is not before)
+    assert session.state.fit.model.descriptor.parameters["cutoff"] == 4.5
+    page.get_by_text("cutoff = 4.5 Å").first.wait_for()
+    assert other.done
+    assert not messages(page)
+
+
+def test_the_split_curve_comes_by_itself_and_switches_to_mae(page, session):
+    turn_to(page, "Splits")
+    wait_until(page, lambda: session.state.split_curve is not None)
+    page.get_by_text("the gap between the curves is overfitting").wait_for()
+    rmse = page.get_by_text(re.compile(r"Fitted on \d+ structures")).inner_text()
+    page.get_by_role("button", name="MAE").click()
+    wait_until(page, lambda: page.get_by_text(re.compile(r"Fitted on \d+ structures")).inner_text() != rmse)
+
+
+def upload(page, path):
+    page.locator("input[type=file]").first.set_input_files(path)
+
+
+def test_an_upload_is_opened(page, session, tmp_path):
+    replace(session.state.dataset.subset(range(9)), name="mine").save(tmp_path / "mine.h5")
+    upload(page, tmp_path / "mine.h5")
+    wait_until(page, lambda: session.state.dataset.name == "mine")
+    page.get_by_text("mine, 9 structures").wait_for()
+
+
+def test_a_large_file_that_is_no_dataset_is_explained_and_the_page_lives_on(page, session, tmp_path):
+    (tmp_path / "noise.h5").write_bytes(np.random.default_rng(0).bytes(30_000_000))
+    upload(page, tmp_path / "noise.h5")
+    page.get_by_role("alert").filter(has_text="noise.h5").wait_for()
+    assert session.state.dataset.name == "small"
+    page.get_by_role("button", name="E_f").click()
+    page.get_by_role("gridcell", name="V2-04").click()
+    wait_until(page, lambda: session.state.selected == 4)
+
+
+def test_names_in_an_upload_are_text_and_nothing_more(page, session, tmp_path):
+    evil = "<img src=x onerror=\"document.title='changed'\">"
+    entries = [replace(entry, name=f"{evil}{k}", label=evil) for k, entry in enumerate(session.state.dataset.entries)]
+    data = type(session.state.dataset).from_entries(evil, session.state.dataset.bulks, entries, {"potential": evil})
+    data.save(tmp_path / "evil.h5")
+    upload(page, tmp_path / "evil.h5")
+    wait_until(page, lambda: session.state.dataset.name == evil)
+    page.get_by_role("gridcell", name=f"{evil}3").click()
+    wait_until(page, lambda: session.state.selected == 3)
+    session.state.page = "Structure"
+    page.get_by_text(f"in view: {evil}3").wait_for()
+    page.wait_for_timeout(500)
+    assert "changed" not in page.title()
+
+
+def test_dark_and_light_are_both_drawn(page, session, picture):
+    turn_to(page, "Model")
+    page.get_by_text("Tap a point to see its structure").wait_for()
+    page.wait_for_timeout(500)
+    main = page.locator("main")
+    assert picture(main).mean() > 200
+    page.locator("header button").last.click()
+    wait_until(page, lambda: picture(main).mean() < 80)
+    assert (picture(main) > 200).mean() > 0.002  # text and ticks stand out
