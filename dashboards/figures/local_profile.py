@@ -73,7 +73,7 @@ class LocalProfile:
     def _atoms_figure(self, height):
         plot = styled_figure(x_label="", y_label="Sᵢ − S_bulk (k_B)", height=height, min_border_left=70)
         plot.xaxis.major_label_text_alpha = 0.0
-        look = {"source": self.points, "size": 6, "alpha": 0.6, "nonselection_alpha": 0.6, "line_color": None}
+        look = {"source": self.points, "size": 6, "alpha": 0.8, "nonselection_alpha": 0.8, "line_color": None}
         exact = plot.scatter("distance", "exact", marker="circle", color=EXACT, legend_label="exact", **look)
         learned = plot.scatter("distance", "learned", marker="triangle", color=LEARNED, legend_label="learned", **look)
         plot.scatter("distance", "value", source=self.ring, size=15, fill_color=None, line_color=SELECTED, line_width=3)

@@ -61,7 +61,7 @@ class AtomsPanel:
     def __init__(self, *, height: str = "calc(100vh - 190px)"):
         self._height = height
         self.view = AtomsView(sizing_mode="stretch_both", min_height=300)
-        self._bar = colour_bar(DIVERGING, (-1.0, 1.0))
+        self._bar = colour_bar(DIVERGING, (-1.0, 1.0), height=62)  # fixed: the view must not move with the title
         self._colour = pmui.Select(
             label="Colour by", options=[], size="small", sizing_mode="stretch_width", margin=(5, 0)
         )

@@ -310,8 +310,8 @@ class ReferencePage:
         self._picture.param.watch(lambda event: self._draw(), "value")
         self._panel.on_pick(self._show_atom)
         self._add.on_click(lambda event: self._add_to_dataset())
-        self._state.param.watch(lambda event: self._follow_dataset(), ["dataset", "selected", "page"])
-        self._state.param.watch(lambda event: self._show_result(), ["reference", "fit"])
+        self._state.param.watch(lambda *events: self._follow_dataset(), ["dataset", "selected", "page"])
+        self._state.param.watch(lambda *events: self._show_result(), ["reference", "fit"])
 
     def _arrange(self):
         self._build_form = pn.Column(
@@ -390,12 +390,9 @@ class ReferencePage:
             return
         self._offer.visible = False
         self._axis.visible = self._kind.value == INTERSTITIALS
-        self._session.clear("Structure")
         self._candidate, why = None, ""
-        try:
+        with self._session.reporting("Structure"):
             self._candidate, why = self._described()
-        except InputError as error:
-            self._session.report_error(f"{error}.", "Structure")
         n_atoms = 0 if self._candidate is None else len(self._candidate.atoms)
         refusal = too_large(n_atoms)
         self._note.param.update(object=why, visible=bool(why))

@@ -27,8 +27,8 @@ from ldml.point_defects import PointDefects, WignerSeitz, defect_positions, dist
 EXACT, LEARNED, DIFFERENCE = "exact Sᵢ", "learned w·Dᵢ", "learned − exact"
 DISTANCE = "distance to the nearest defect"
 NOT_UNIQUE = (
-    "Weights fitted on totals do not fix the shares: many patterns w·Dᵢ add up to the same S<sub>f</sub>. Trust the "
-    "pattern, not its size near the defect."
+    "Weights fitted on totals fix only the sum: many patterns w·Dᵢ add up to the same S<sub>f</sub>, and close to the "
+    "defect even the sign of a share can be wrong."
 )
 BOTH_SHELLS = 1.394
 """Radius between the second and the third shell of bcc, in nearest-neighbour distances; it holds one shell of fcc."""
@@ -149,6 +149,7 @@ class StructurePage:
         self._crystals: dict[int, WignerSeitz] = {}
         self._computed: dict[str, tuple[Entry, np.ndarray]] = {}
         self._stale = True
+        self._names: list[str] = []
         self._following = False
         self._make_widgets()
         self._connect()
@@ -192,7 +193,7 @@ class StructurePage:
         self._panel.on_pick(self._show_atom)
         self._profile.on_tap(self._panel.select)
         self._state.param.watch(lambda event: self._take_dataset(), "dataset")
-        self._state.param.watch(lambda event: self._mark_stale(), ["selected", "fit", "page"])
+        self._state.param.watch(lambda *events: self._mark_stale(), ["selected", "fit", "page"])
 
     def _arrange(self):
         controls = pn.Column(
@@ -201,10 +202,10 @@ class StructurePage:
             pn.Row(self._previous, self._next, sizing_mode="stretch_width", margin=0),
             self._exact_only,
             self._numbers,
-            heading("Colours"),
-            self._panel.controls(),
             self._compute,
             self._job_bar.view(),
+            heading("Colours"),
+            self._panel.controls(),
             margin=0,
         )
         profile = pn.Column(
@@ -239,7 +240,7 @@ class StructurePage:
             options = {_ALL: _ALL} | {f"{c} ({n:,})": str(c) for c, n in zip(classes, counts, strict=True)}
             chosen = self._class.value if self._class.value in options.values() else _ALL
             self._class.param.update(options=options, value=chosen)
-            self._name.options = data.names[self._offered()].tolist()
+            self._names = data.names[self._offered()].tolist()
         finally:
             self._following = False
         self._follow_selected()
@@ -254,12 +255,12 @@ class StructurePage:
         """Bring the picker in line with the selected structure, which a filter must not hide."""
         data, i = self._state.dataset, self._state.selected
         if data is None or not 0 <= i < len(data):
+            self._name.options = self._names
             return
         name = str(data.names[i])
         self._following = True
         try:
-            options = self._name.options
-            self._name.param.update(options=options if name in options else [name, *options], value=name)
+            self._name.param.update(options=self._names if name in self._names else [name, *self._names], value=name)
         finally:
             self._following = False
 
@@ -343,7 +344,7 @@ class StructurePage:
             return
         self._profile.select(atom)
         if atom < 0:
-            self._atom_numbers.object = "Tap an atom in the picture or a point in the plot."
+            self._atom_numbers.object = number_table([("Tap an atom in the picture or a point in the plot.", "")])
             return
         radius, n_crystal = first_shells(self._crystals[self._examined.entry.bulk].bulk)
         rows = self._examined.atom_numbers(atom, radius, n_crystal)
@@ -356,7 +357,7 @@ class StructurePage:
             if potential is None:
                 raise InputError("the dataset does not say which potential its structures were relaxed in")
             result = await self._job_bar.run(
-                tasks.reference, entry.atoms, potential, False, 300.0, title=f"{_JOB} of {entry.name}"
+                tasks.reference, entry.atoms, potential, False, 300.0, title=f"Exact Sᵢ of {entry.name}"
             )
             self._computed[entry.name] = (entry, result.formation.local)
             self._mark_stale()

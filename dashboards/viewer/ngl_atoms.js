@@ -56,6 +56,7 @@ class AtomsView {
     this.model = model;
     this.stale = new Set();
     this.buffers = {};
+    this.discarded = [];
     this.started = performance.now();
     this.buildPage();
     const redraw = (what) => () => this.invalidate(what);
@@ -138,6 +139,7 @@ class AtomsView {
     const { model, viewer } = this;
     const frame = this.renderNow();
     const now = performance.now();
+    this.disposeDiscarded();
     const milliseconds = (since) => Math.round(10 * (now - since)) / 10;
     this.firstFrame ??= this.drawn ? milliseconds(this.started) : undefined;
     model.status = {
@@ -179,17 +181,22 @@ class AtomsView {
     this.follow(positions, cell);
   }
 
+  // a shader program lives as long as something uses it: what is replaced goes after its successor has been drawn
   replace(name, buffer) {
     const old = this.buffers[name];
     if (old) {
       this.viewer.remove(old);
-      old.dispose();
+      this.discarded.push(old);
     }
     delete this.buffers[name];
     if (buffer) {
       this.buffers[name] = buffer;
       this.viewer.add(buffer);
     }
+  }
+
+  disposeDiscarded() {
+    for (const buffer of this.discarded.splice(0)) buffer.dispose();
   }
 
   atomsBuffer() {
@@ -476,6 +483,7 @@ class AtomsView {
     cancelAnimationFrame(this.pending);
     if (!this.viewer) return;
     for (const name of Object.keys(this.buffers)) this.replace(name, null);
+    this.disposeDiscarded();
     this.viewer.dispose();
     this.viewer.renderer.forceContextLoss(); // a browser grants about sixteen contexts a page
   }

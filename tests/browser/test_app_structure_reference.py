@@ -1,0 +1,293 @@
+"""The app in a real browser: Structure and Reference."""
+
+import re
+
+import numpy as np
+import pytest
+
+pytestmark = pytest.mark.browser
+
+# screen position of an atom's exact point in the profile
+POINT = """(atom) => {
+  for (const plot of Bokeh.index.query((view) => view.model.type == "Figure")) {
+    for (const renderer of plot.model.renderers) {
+      const data = renderer.data_source?.data
+      const at = data?.atom && data?.exact ? [...data.atom].indexOf(atom) : -1
+      if (at < 0) continue
+      const box = plot.canvas_view.el.getBoundingClientRect()
+      const x = plot.frame.x_scale.compute(data.distance[at]), y = plot.frame.y_scale.compute(data.exact[at])
+      return box.width > 0 ? [box.x + x, box.y + y] : null
+    }
+  }
+  return null
+}"""
+
+
+@pytest.fixture(scope="module")
+def dataset(crystal4, vacancy4):
+    """A relaxed vacancy with exact shares, and 24 rattled defects without."""
+    import ldml
+    from dashboards.state import default_descriptor
+    from ldml.dataset import Dataset, Entry
+    from ldml.structures import interstitial_cluster, rattled, vacancy_cluster
+
+    rng = np.random.default_rng(7)
+    exact = ldml.formation_entropy(vacancy4, crystal4, "Fe-AM04", local=True)
+    entries = [Entry(vacancy4, "V1", "V1-00", exact.value, 1.723, 1e-6, exact.local)] + [
+        Entry(rattled(atoms, 0.05, rng), label, f"{label}-{k:02d}", 4.0 + 0.4 * k, 2.0 + 0.1 * k, 1e-6)
+        for label, atoms in [("V2", vacancy_cluster(crystal4, 2)), ("I2", interstitial_cluster(crystal4, 2))]
+        for k in range(12)
+    ]
+    data = Dataset.from_entries("small", [crystal4], entries, {"potential": "Fe-AM04"})
+    data.descriptor_differences(default_descriptor())
+    return data
+
+
+@pytest.fixture(scope="module")
+def runner():
+    from dashboards.jobs import JobRunner
+
+    runner = JobRunner(1)
+    runner.warm_up()
+    yield runner
+    runner.shutdown()
+
+
+@pytest.fixture
+def session(page, dataset, runner):
+    """A session on the screen with a model fitted, its first page drawn and the other pages made."""
+    from panel.tests.util import serve_component
+
+    from dashboards.app import create_app
+    from dashboards.session import Session
+    from dashboards.state import AppState
+
+    state = AppState()
+    state.open_dataset(dataset.subset(range(len(dataset))))
+    session = Session(state=state, runner=runner)
+    page.set_viewport_size({"width": 1400, "height": 900})
+    serve_component(page, lambda: create_app(session))
+    page.get_by_text("test RMSE").wait_for()
+    yield session
+    session.close()
+
+
+def wait_until(page, condition):
+    from panel.tests.util import wait_until
+
+    wait_until(condition, page, timeout=30_000)
+
+
+def turn_to(page, name):
+    page.get_by_role("tab", name=name).click()
+
+
+def view_of(page):
+    """The 3D view in sight."""
+    return page.get_by_role("application").locator("visible=true").first
+
+
+def still(page, picture, locator):
+    """What a locator shows once it has stopped changing."""
+    before, now = None, picture(locator)
+    for _ in range(40):
+        if before is not None and before.shape == now.shape and (before == now).all():
+            return now
+        page.wait_for_timeout(150)
+        before, now = now, picture(locator)
+    return now
+
+
+@pytest.fixture
+def structure(page, session):
+    """The Structure page with the vacancy, drawn."""
+    turn_to(page, "Structure")
+    view = view_of(page)
+    view.get_by_role("status").or_(view).first.wait_for()
+    page.get_by_text("in view: V1-00").wait_for()
+    wait_until(page, lambda: "127 atoms" in (view.get_attribute("aria-label") or ""))
+    return view
+
+
+def tap_an_atom(page, view, described):
+    """Tap around the middle of the view until the page describes an atom."""
+    box = view.bounding_box()
+    for dx, dy in [(0.0, 0.0), (0.05, 0.0), (0.0, 0.06), (-0.05, 0.03), (0.08, 0.05), (-0.07, -0.06), (0.03, -0.09)]:
+        page.mouse.click(box["x"] + box["width"] * (0.5 + dx), box["y"] + box["height"] * (0.5 + dy))
+        page.wait_for_timeout(300)
+        if described():
+            return
+    pytest.fail("no tap met an atom")
+
+
+def test_atoms_are_drawn_in_the_colours_of_their_entropy(page, structure, picture):
+    image = still(page, picture, structure)
+    red = (image[..., 0] > image[..., 2] + 60).mean()  # positive shares next to the vacancy
+    assert red > 0.002
+    assert len(np.unique(image.reshape(-1, 3), axis=0)) > 200
+    page.get_by_role("img", name=re.compile("Colour scale: exact")).wait_for()
+
+
+def test_defect_atoms_only_changes_the_picture(page, structure, picture):
+    everything = still(page, picture, structure)
+    page.get_by_label("Defect atoms only").locator("visible=true").click()
+    wait_until(page, lambda: "127 atoms" not in structure.get_attribute("aria-label"))
+    few = still(page, picture, structure)
+    paper = np.median(everything.reshape(-1, 3), axis=0)
+    covered = [(np.abs(image - paper).sum(axis=-1) > 30).mean() for image in (everything, few)]
+    assert 0 < covered[1] < 0.8 * covered[0]
+
+
+def test_another_colour_changes_the_picture_and_its_scale(page, structure, picture):
+    before = still(page, picture, structure)
+    page.get_by_label("Colour by").locator("visible=true").click()
+    page.get_by_role("menuitem", name="distance").click()
+    page.get_by_role("img", name=re.compile("Colour scale: distance")).locator("visible=true").first.wait_for()
+    assert (still(page, picture, structure) != before).mean() > 0.01
+
+
+def test_a_tapped_atom_shows_its_numbers(page, session, structure):
+    heading = page.get_by_text(re.compile(r"^Atom \d+$"))
+    tap_an_atom(page, structure, lambda: heading.count() > 0)
+    atom = int(heading.inner_text().split()[1])
+    value = session.state.dataset.local_entropy(0)[atom]
+    page.get_by_text(f"{value:+.4f}".replace("-", "−")).wait_for()
+    page.get_by_text("(crystal 14)").wait_for()
+
+
+def test_a_tapped_point_selects_its_atom(page, session, structure):
+    local = session.state.dataset.local_entropy(0)
+    atom = int(local.argmax())
+    wait_until(page, lambda: page.evaluate(POINT, atom) is not None)
+    page.mouse.click(*page.evaluate(POINT, atom))
+    heading = page.get_by_text(re.compile(r"^Atom \d+$"))
+    heading.wait_for()
+    tapped = int(heading.inner_text().split()[1])
+    assert local[tapped] == pytest.approx(local[atom], abs=0.01)  # its symmetric partners share the point
+
+
+def test_the_next_structure_comes_and_tells_what_it_lacks(page, session, structure):
+    page.get_by_role("button", name="Next").click()
+    page.get_by_text("in view: V2-00").wait_for()
+    page.get_by_text("No exact local entropies for this structure").wait_for()
+    page.get_by_role("button", name="Compute exact").wait_for()
+    wait_until(page, lambda: "126 atoms" in structure.get_attribute("aria-label"))
+    page.get_by_role("button", name="Previous").click()
+    page.get_by_text("in view: V1-00").wait_for()
+    page.get_by_role("button", name="Compute exact").wait_for(state="hidden")
+
+
+def test_exact_shares_are_computed_on_demand(page, session, structure, crystal4, vacancy4):
+    from ldml.dataset import Dataset, Entry
+
+    entries = [Entry(vacancy4, "V1", "bare", 2.6), *session.state.dataset.entries[1:3]]
+    replacement = Dataset.from_entries("bare", [crystal4], entries, {"potential": "Fe-AM04"})
+    session.state.open_dataset(replacement)
+    compute = page.get_by_role("button", name="Compute exact")
+    compute.click()
+    compute.wait_for(state="hidden")
+    atom = 0
+    wait_until(page, lambda: page.evaluate(POINT, atom) is not None)
+    page.get_by_role("img", name=re.compile("Colour scale: exact")).locator("visible=true").first.wait_for()
+
+
+# --- Reference
+
+
+@pytest.fixture
+def reference(page, session):
+    """The Reference page, drawn."""
+    turn_to(page, "Reference")
+    page.get_by_text("Nothing computed yet").wait_for()
+    wait_until(page, lambda: "127 atoms" in (view_of(page).get_attribute("aria-label") or ""))
+    return page
+
+
+def compute(page):
+    page.get_by_role("button", name="Compute", exact=True).click()
+
+
+def set_slider(page, label, key, times):
+    slider = page.get_by_role("slider", name=re.compile(re.escape(label))).locator("visible=true").first
+    slider.focus()
+    for _ in range(times):
+        slider.press(key)
+
+
+def upload(page, path):
+    page.get_by_role("button", name="Upload", exact=True).click()
+    page.locator("input[type=file][accept*='.xyz']:not([accept*='.h5'])").set_input_files(path)
+
+
+def test_a_vacancy_is_computed_end_to_end(reference, session, crystal4, vacancy4, picture):
+    import ldml
+
+    compute(reference)
+    expected = ldml.formation_entropy(vacancy4, crystal4, "Fe-AM04").value
+    reference.get_by_text(f"{expected:.3f}").first.wait_for(timeout=30_000)
+    reference.get_by_text("V1 4a0, computed").wait_for()
+    learned = session.state.fit.model.predict_structures([session.state.reference.atoms])[0]
+    reference.get_by_text(f"{learned:.3f}".replace("-", "−")).first.wait_for()
+    reference.get_by_text("Vibrational spectrum").wait_for()
+    image = still(reference, picture, view_of(reference))
+    assert (image[..., 0] > image[..., 2] + 60).mean() > 0.002
+    reference.get_by_role("button", name="Add to dataset").click()
+    reference.get_by_text("small, 26 structures").wait_for()
+    reference.get_by_text("in view: V1 4a0").wait_for()
+    turn_to(reference, "Structure")
+    reference.get_by_text("not used").wait_for()
+
+
+def test_a_long_one_is_cancelled_and_the_next_waits_and_says_so(reference, session):
+    set_slider(reference, "Cell size", "ArrowRight", 4)
+    reference.get_by_text(re.compile("1,023 atoms: estimated about 5 s")).wait_for()
+    compute(reference)
+    reference.get_by_text(re.compile("diagonalisation")).wait_for(timeout=60_000)
+    reference.get_by_role("button", name="Cancel").click()
+    reference.get_by_text("Exact entropy cancelled").wait_for()
+    assert session.state.reference is None
+    reference.get_by_text("Nothing computed yet").wait_for()
+    set_slider(reference, "Cell size", "ArrowLeft", 4)
+    reference.get_by_text(re.compile("127 atoms: estimated")).wait_for()
+    compute(reference)
+    reference.get_by_text(re.compile("waiting, 1 job ahead")).wait_for()
+    reference.get_by_text("V1 4a0, computed").wait_for(timeout=120_000)
+    assert reference.get_by_text("cancelled").count() == 0
+
+
+ATOM = '{n}\nLattice="9 0 0 0 9 0 0 0 9" pbc="{pbc}" Properties=species:S:1:pos:R:3\nFe 0 0 0\n{second}'
+BAD = {
+    "prose.extxyz": (b"no structure here\n" * 5, "should be a number of atoms"),
+    "noise.xyz": (bytes(range(128, 256)) * 50, "not text"),
+    "open.extxyz": (ATOM.format(n=1, pbc="F F F", second="").encode(), "not a periodic crystal"),
+    "close.extxyz": (ATOM.format(n=2, pbc="T T T", second="Fe 0 0 0.1\n").encode(), "closer than"),
+    "nan.extxyz": (ATOM.format(n=2, pbc="T T T", second="Fe nan 0 0\n").encode(), "must be finite"),
+}
+
+
+def test_bad_uploads_are_explained_and_the_page_lives_on(reference, session, tmp_path):
+    for name, (content, sentence) in BAD.items():
+        (tmp_path / name).write_bytes(content)
+        upload(reference, tmp_path / name)
+        reference.get_by_role("alert").filter(has_text=sentence).wait_for()
+    reference.get_by_role("button", name="Build", exact=True).click()
+    compute(reference)
+    reference.get_by_text("V1 4a0, computed").wait_for(timeout=30_000)
+
+
+def test_an_unrelaxed_upload_names_its_force_and_is_relaxed(reference, session, tmp_path, crystal4, am04, rng):
+    import ase.io
+
+    from ldml.structures import rattled, vacancy_cluster
+
+    start = rattled(vacancy_cluster(crystal4, 1), 0.05, rng)
+    ase.io.write(tmp_path / "start.extxyz", start, format="extxyz")
+    force = np.linalg.norm(am04.forces(ase.io.read(tmp_path / "start.extxyz")), axis=1).max()
+    upload(reference, tmp_path / "start.extxyz")
+    reference.get_by_text("From start.extxyz").wait_for()
+    compute(reference)
+    reference.get_by_text(f"largest force is {force:.3g} eV/Å").wait_for(timeout=30_000)
+    reference.get_by_role("button", name="Relax and run again").click()
+    reference.get_by_text("start.extxyz, computed").wait_for(timeout=30_000)
+    assert session.state.reference.n_steps > 0
+    reference.get_by_text("largest force is").wait_for(state="hidden")

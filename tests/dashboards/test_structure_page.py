@@ -1,0 +1,304 @@
+"""The Structure shown: what it knows of a structure, how it is picked, what its atoms are coloured by."""
+
+import asyncio
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+import ldml
+from dashboards.pages.atoms_panel import AtomsPanel, Quantity, centred
+from dashboards.pages.numbers import number, number_table
+from dashboards.pages.structure import (
+    DIFFERENCE,
+    DISTANCE,
+    EXACT,
+    LEARNED,
+    StructurePage,
+    entropy_quantities,
+    first_shells,
+    role_in_fit,
+)
+from dashboards.state import default_descriptor, fit_model
+from ldml.dataset import Dataset, Entry
+from ldml.point_defects import WignerSeitz, defect_positions
+
+
+@pytest.fixture
+def shown(session, linear_dataset):
+    session.state.open_dataset(linear_dataset.subset(range(len(linear_dataset))))
+    session.state.fit = fit_model(linear_dataset, default_descriptor(), test_proportion=0.25, seed=0)
+    return StructurePage(session)
+
+
+@pytest.fixture
+def in_view(shown, session):
+    session.state.page = "Structure"
+    return shown
+
+
+def colours(page):
+    return np.asarray(page._panel.view.values)
+
+
+def test_nothing_is_computed_for_a_page_out_of_sight(shown, session):
+    session.state.select(5)
+    assert shown._examined is None
+    session.state.page = "Structure"
+    assert shown._examined.entry is session.state.dataset.entries[5]
+
+
+def test_with_nothing_selected_the_first_structure_with_exact_shares_is_shown(session, linear_dataset):
+    order = [3, 0, 1]  # the one with exact shares is the second
+    session.state.open_dataset(linear_dataset.subset(order))
+    session.state.page = "Structure"
+    StructurePage(session)
+    assert session.state.selected == 1
+
+
+def test_without_a_dataset_the_page_says_what_to_do(session):
+    session.state.page = "Structure"
+    shown = StructurePage(session)
+    assert shown._empty.visible
+    assert "Data" in shown._empty.object
+    assert not shown._content.visible
+
+
+def test_the_numbers_are_those_of_the_dataset_and_the_model(in_view, session, linear_dataset):
+    session.state.select(7)
+    fit = session.state.fit
+    html = in_view._numbers.object
+    assert number(linear_dataset.formation_entropy[7], unit="k_B").split()[0] in html
+    assert number(fit.predicted[7], unit="k_B").split()[0] in html
+    assert number(fit.predicted[7] - fit.true[7], unit="k_B", sign=True).split()[0] in html
+    assert "2 / 0" in html
+    assert ("held out" in html) is bool(fit.test[7])
+
+
+def test_learned_shares_add_up_to_the_prediction(in_view, session):
+    session.state.select(4)
+    assert in_view._examined.learned.sum() == pytest.approx(session.state.fit.predicted[4], abs=1e-8)
+
+
+def test_the_colours_are_what_was_asked_for(in_view, session):
+    session.state.select(0)
+    examined, choice = in_view._examined, in_view._panel._colour
+    expected = {
+        EXACT: examined.exact,
+        LEARNED: examined.learned,
+        DIFFERENCE: examined.learned - examined.exact,
+        DISTANCE: examined.distances,
+    }
+    for label, values in expected.items():
+        choice.value = label
+        assert colours(in_view) == pytest.approx(values, abs=1e-6)
+        low, high = in_view._panel.view.limits
+        assert low == (0.0 if label == DISTANCE else -high)
+    assert "(Å)" in in_view._panel._bar.object
+
+
+def test_without_exact_shares_the_learned_ones_stand_in_and_the_page_says_so(in_view, session):
+    session.state.select(0)
+    assert not in_view._compute.visible
+    session.state.select(1)
+    assert colours(in_view) == pytest.approx(in_view._examined.learned, abs=1e-6)
+    assert "No exact local entropies" in in_view._panel._note.object
+    assert in_view._panel._note.visible
+    assert in_view._compute.visible
+    session.state.select(0)
+    assert colours(in_view) == pytest.approx(in_view._examined.exact, abs=1e-6)
+    assert not in_view._panel._note.visible
+
+
+def test_without_a_model_the_page_says_so(in_view, session):
+    session.state.select(1)
+    session.state.fit = None
+    assert in_view._panel._colour.value == EXACT
+    assert colours(in_view) == pytest.approx(in_view._examined.distances, abs=1e-5)
+    in_view._panel._colour.value = LEARNED
+    assert "fit one on the Model page" in in_view._panel._note.object
+    assert "—" in in_view._numbers.object
+
+
+def test_a_model_whose_cutoff_does_not_fit_is_named_the_reason(session, linear_dataset, crystal4, vacancy4):
+    session.state.fit = fit_model(linear_dataset, default_descriptor(), test_proportion=0.25, seed=0)
+    thin = vacancy4[vacancy4.positions[:, 2] < 0.6 * vacancy4.cell[2, 2]]
+    thin.cell[2] *= 0.75
+    crystal = crystal4[crystal4.positions[:, 2] < 0.74 * crystal4.cell[2, 2]]
+    crystal.cell[2] *= 0.75
+    session.state.dataset = Dataset.from_entries("thin", [crystal], [Entry(thin, "V1", "thin")])
+    session.state.select(0, show=True)
+    shown = StructurePage(session)
+    assert shown._examined.learned is None
+    assert "half the smallest cell height" in shown._examined.no_learned
+
+
+def test_steps_stay_in_the_class_and_go_round(in_view, session):
+    session.state.select(0)
+    in_view._class.value = "I2"
+    in_view._step(+1)
+    assert session.state.selected == 12
+    in_view._step(-1)
+    assert session.state.selected == 23
+    in_view._step(+1)
+    assert session.state.selected == 12
+
+
+def test_the_picker_and_the_state_follow_each_other(in_view, session):
+    in_view._name.value = "I2-3"
+    assert session.state.selected == 15
+    in_view._class.value = "V2"
+    assert session.state.selected == 15  # a filter changes what is on offer, not what is in view
+    session.state.select(2)
+    assert in_view._name.value == "V2-2"
+    in_view._exact_only.value = True
+    assert "V2-0" in in_view._name.options
+    assert "V2-1" not in in_view._name.options
+
+
+def test_a_tapped_atom_is_marked_in_the_profile_and_its_numbers_shown(in_view, session):
+    session.state.select(0)
+    in_view._panel.view.selected = 11
+    examined = in_view._examined
+    assert "Atom 11" in in_view._atom_numbers.object
+    assert number(float(examined.learned[11]), 4, unit="k_B", sign=True).split()[0] in in_view._atom_numbers.object
+    assert set(in_view._profile.ring.data["distance"]) == {examined.distances[11]}
+
+
+def test_a_tapped_point_is_marked_in_the_picture(in_view, session):
+    session.state.select(0)
+    in_view._profile.points.selected.indices = [17]
+    assert in_view._panel.view.selected == 17
+    session.state.select(1)
+    assert in_view._panel.view.selected == -1
+    assert "Tap an atom" in in_view._atom_numbers.object
+
+
+def test_only_atoms_near_the_defect(in_view, session):
+    session.state.select(1)
+    panel, distances = in_view._panel, in_view._examined.distances
+    panel._defect_only.value = True
+    assert (np.asarray(panel.view.mask) == (distances <= panel._radius.value)).all()
+    panel._radius.value = 3.0
+    assert (np.asarray(panel.view.mask) == (distances <= 3.0)).all()
+    panel._defect_only.value = False
+    assert panel.view.mask is None
+
+
+def test_the_end_of_the_scale_can_be_moved_and_the_quantities_share_it(in_view, session):
+    session.state.select(1)
+    panel = in_view._panel
+    panel._end.value = panel._end.end
+    assert panel.view.limits == (-panel._end.end, panel._end.end)
+    assert panel._end.end >= np.abs(in_view._examined.learned).max()
+    panel._colour.value = DISTANCE
+    panel._colour.value = LEARNED
+    assert panel.view.limits == (-panel._end.end, panel._end.end)
+
+
+def test_exact_shares_are_computed_on_demand(session, linear_dataset, crystal4, vacancy4, am04):
+    entries = [Entry(vacancy4, "V1", "mine"), *linear_dataset.entries[1:3]]
+    session.state.open_dataset(Dataset.from_entries("d", [crystal4], entries, {"potential": "Fe-AM04"}))
+    session.state.select(0, show=True)
+    shown = StructurePage(session)
+    asyncio.run(shown._compute_exact(None))
+    expected = ldml.formation_entropy(vacancy4, crystal4, am04, local=True).local
+    assert shown._examined.exact == pytest.approx(expected, abs=1e-8)
+    assert colours(shown) == pytest.approx(expected, abs=1e-6)
+    assert not shown._compute.visible
+    session.state.select(1)
+    session.state.select(0)
+    assert shown._examined.exact == pytest.approx(expected, abs=1e-8)
+
+
+def test_a_structure_not_at_rest_has_no_exact_shares_and_the_page_stays(in_view, session, messages):
+    session.state.select(1)
+    before = colours(in_view)
+    asyncio.run(in_view._compute_exact(None))
+    assert "not relaxed" in messages()[0]
+    assert colours(in_view) == pytest.approx(before, abs=0)
+    assert in_view._compute.visible
+
+
+def test_an_unknown_potential_is_said(in_view, session, messages, linear_dataset):
+    data = Dataset.from_entries("d", linear_dataset.bulks, linear_dataset.entries[1:4])
+    session.state.open_dataset(data)
+    asyncio.run(in_view._compute_exact(None))
+    assert "potential" in messages()[0]
+
+
+def test_the_role_in_the_fit(linear_dataset):
+    fit = fit_model(linear_dataset, default_descriptor(), test_proportion=0.25, seed=0)
+    roles = [role_in_fit(fit, name) for name in linear_dataset.names]
+    assert [role == "held out (test)" for role in roles] == fit.test.tolist()
+    assert role_in_fit(fit, "another") == "not used"
+    assert role_in_fit(None, "another") == "no model yet"
+
+
+def test_the_defect_is_moved_to_the_middle_as_one_piece(crystal4, vacancy4):
+    shift = 0.5 * vacancy4.cell.array.sum(axis=0) - WignerSeitz(crystal4)(vacancy4).vacancies[0]
+    corner = vacancy4.copy()
+    corner.positions += 0.37 * shift
+    corner.wrap()
+    crystal = crystal4.copy()
+    crystal.positions += 0.37 * shift
+    crystal.wrap()
+    defects = WignerSeitz(crystal)(corner)
+    moved, ghosts = centred(corner, defect_positions(corner, defects), defects.vacancies)
+    assert ghosts[0] == pytest.approx(0.5 * corner.cell.array.sum(axis=0), abs=1e-6)
+    assert moved.get_all_distances(mic=True) == pytest.approx(corner.get_all_distances(mic=True), abs=1e-9)
+
+
+def test_a_pair_across_a_face_stays_together(crystal4):
+    edge = crystal4.cell[0, 0]
+    moved, ghosts = centred(crystal4, [[0.2, 1, 1], [edge - 0.2, 1, 1]], [[0.2, 1, 1], [edge - 0.2, 1, 1]])
+    assert np.abs(ghosts[:, 0] - edge / 2) == pytest.approx(0.2, abs=1e-9)
+    assert len(moved) == len(crystal4)
+
+
+def test_a_crystal_without_defect_stays_where_it_is(crystal4):
+    moved, ghosts = centred(crystal4, np.empty((0, 3)), np.empty((0, 3)))
+    assert moved is crystal4
+    assert ghosts.shape == (0, 3)
+
+
+def test_infinite_distances_are_drawn_grey(crystal4):
+    panel = AtomsPanel()
+    panel.show(crystal4, np.empty((0, 3)), [], np.full(128, np.inf), [Quantity("d", "d", np.full(128, np.inf), False)])
+    assert np.isnan(np.asarray(panel.view.values)).all()
+    panel._defect_only.value = True
+    assert panel.view.mask is None
+
+
+def test_the_first_shells_of_bcc_hold_fourteen(crystal4):
+    radius, count = first_shells(crystal4)
+    assert count == 8 + 6
+    assert crystal4.cell[0, 0] / 4 < radius < np.sqrt(2) * crystal4.cell[0, 0] / 4
+
+
+def test_a_difference_needs_both_sides():
+    exact = np.ones(3)
+    labels = {q.label: q.values for q in entropy_quantities(exact, None, exact)}
+    assert labels[DIFFERENCE] is None
+    assert labels[EXACT] is exact
+
+
+def test_numbers_carry_unit_and_sign():
+    assert number(-1.23456, unit="k_B") == "−1.235 k_B"
+    assert number(0.5, 2, sign=True) == "+0.50"
+    assert number(float("nan"), unit="eV") == number(None) == "—"
+    html = number_table([("S_f <b>", "1.0 k_B")], title="I2_<i>")
+    assert "S<sub>f</sub> &lt;b&gt;" in html
+    assert "1.0 k<sub>B</sub>" in html
+    assert "I2_&lt;i&gt;" in html
+
+
+def test_another_dataset_forgets_the_shares_computed_for_the_old(in_view, session, linear_dataset):
+    session.state.select(1)
+    entry = session.state.dataset.entries[1]
+    in_view._computed[entry.name] = (entry, np.zeros(len(entry.atoms)))
+    other = [replace(e, local_entropy=None) for e in linear_dataset.entries[:3]]
+    session.state.open_dataset(Dataset.from_entries("other", linear_dataset.bulks, other))
+    assert in_view._examined.entry is other[0]
+    assert in_view._examined.exact is None
+    assert in_view._computed == {}
