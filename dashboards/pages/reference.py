@@ -25,6 +25,7 @@ from dashboards.pages.job_bar import JobBar
 from dashboards.pages.layout import CONTROLS_WIDTH, UNSEEN_LABEL, caption, columns, empty_state, heading
 from dashboards.pages.numbers import number, number_table
 from dashboards.pages.structure import entropy_quantities
+from dashboards.plain_text import plain
 from dashboards.session import Session
 from dashboards.state import Fit
 from dashboards.tasks import Reference, crystal_of
@@ -395,7 +396,7 @@ class ReferencePage:
             self._candidate, why = self._described()
         n_atoms = 0 if self._candidate is None else len(self._candidate.atoms)
         refusal = too_large(n_atoms)
-        self._note.param.update(object=why, visible=bool(why))
+        self._note.param.update(object=plain(why), visible=bool(why))
         self._estimate.object = refusal or (cost_sentence(n_atoms) if n_atoms else "")
         self._run_button.disabled = not n_atoms or bool(refusal)
         if self._candidate is not None:
@@ -445,8 +446,9 @@ class ReferencePage:
                     f"{str(error)[:1].upper()}{str(error)[1:]}.", "Relax from a displaced start", candidate
                 )
                 return
-            self._result_name = candidate.name
-            self._state.reference = result
+            async with self._session.locked():
+                self._result_name = candidate.name
+                self._state.reference = result
 
     def _make_offer(self, text, button, candidate):
         if candidate is self._candidate:
@@ -506,10 +508,10 @@ class ReferencePage:
         if self._picture.value == RESULT and reference is not None:
             local, answer = reference.formation.local, self._answer
             self._draw_atoms(reference.atoms, reference.bulk, local, answer.local, answer.silence)
-            self._picture_name.object = f"{self._result_name}, computed"
+            self._picture_name.object = plain(f"{self._result_name}, computed")
         elif self._candidate is not None:
             self._draw_atoms(self._candidate.atoms, self._candidate.bulk, None, None, "")
-            self._picture_name.object = f"{self._candidate.name}, to be computed"
+            self._picture_name.object = plain(f"{self._candidate.name}, to be computed")
 
     def _draw_atoms(self, atoms, bulk, exact, learned, silence):
         defects = WignerSeitz(bulk)(atoms)

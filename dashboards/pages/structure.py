@@ -280,8 +280,7 @@ class StructurePage:
 
     def _mark_stale(self):
         self._stale = True
-        # plots change in place, for which Bokeh wants its lock; a job that ends does not hold it
-        pn.state.execute(self._refresh, schedule=True)
+        self._refresh()
 
     def _refresh(self):
         """Bring the page up to date, if it is in view: what nobody looks at is not computed."""
@@ -359,8 +358,9 @@ class StructurePage:
             result = await self._job_bar.run(
                 tasks.reference, entry.atoms, potential, False, 300.0, title=f"Exact Sᵢ of {entry.name}"
             )
-            self._computed[entry.name] = (entry, result.formation.local)
-            self._mark_stale()
+            async with self._session.locked():
+                self._computed[entry.name] = (entry, result.formation.local)
+                self._mark_stale()
 
 
 def first_shells(bulk) -> tuple[float, int]:

@@ -91,6 +91,7 @@ def enter(page, label, value):
     field.press("Control+A")
     field.press_sequentially(str(value))
     field.press("Enter")
+    page.wait_for_timeout(700)  # the field sends its value a little later than a button its click
 
 
 def messages(page):

@@ -396,3 +396,12 @@ def test_what_the_potential_does_not_know_is_refused_before_a_run(crystal4):
     copper.symbols[:] = "Cu"
     with pytest.raises(StructureError, match="contains Cu"):
         checked_candidate("copper", copper, "Fe-AM04")
+
+
+def test_the_name_of_a_file_cannot_write_html(shown, vacancy4):
+    upload(shown, extxyz(vacancy4), "<img src=x onerror=alert(1)>.extxyz")
+    for text in (shown._note.object, shown._picture_name.object):
+        assert "<img" not in text
+    asyncio.run(shown._run())
+    assert "<img" not in shown._numbers.object
+    assert "<img" not in shown._picture_name.object
