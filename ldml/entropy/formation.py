@@ -4,7 +4,7 @@
 
 N_d and N_b are the numbers of atoms of the defective and the perfect cell. The rigid translations are no vibrations, so
 the two sides count 3 N_d - 3 and (N_d / N_b)(3 N_b - 3) modes, and Eq. 3 as it stands keeps 3 (N_d - N_b)/N_b times the
-entropy of a mode: 0.05 k_B for four defects in 1024 atoms of iron at 300 K, an artefact of the cell that fades as 1/N_b.
+entropy of a mode: 0.025 k_B for four defects in 1024 atoms of iron at 300 K, an artefact of the cell that fades as 1/N_b.
 Two conventions are offered:
 
 "equal" (default)
