@@ -54,3 +54,8 @@ def triclinic_iron(rng):
         [[0, 0, 0], [0.5, 0.5, 0.05], [0.5, 0, 0.5], [0, 0.5, 0.5], [0.25, 0.27, 0.3], [0.8, 0.75, 0.73]]
     )
     return Atoms("Fe6", positions=fractions @ cell + rng.normal(scale=0.05, size=(6, 3)), cell=cell, pbc=True)
+
+
+def pytest_collection_modifyitems(items):
+    # the browser driver keeps an event loop running once it has started, under which no other test could start one
+    items.sort(key=lambda item: item.get_closest_marker("browser") is not None)

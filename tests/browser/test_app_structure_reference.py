@@ -181,7 +181,7 @@ def test_the_next_structure_comes_and_its_exact_shares_are_computed_on_demand(pa
     wait_until(page, lambda: page.evaluate(POINT, atom) is not None)
     page.mouse.click(*page.evaluate(POINT, atom))
     value = session.state.dataset.local_entropy(0)[atom]
-    page.get_by_text(f"{value:+.3f}".replace("-", "−")).first.wait_for()
+    page.get_by_text(f"{value:+.4f}"[:6]).first.wait_for()
     page.get_by_role("button", name="Previous").click()
     page.get_by_text("in view: V1-00").wait_for()
 
