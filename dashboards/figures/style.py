@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 
+import holoviews.plotting.bokeh  # noqa: F401  (registers the backend whose options the figures set)
 from bokeh.plotting import figure
 
 ORANGE, SKY, GREEN, BLUE, VERMILLION, PURPLE = "#e69f00", "#56b4e9", "#009e73", "#0072b2", "#d55e00", "#cc79a7"

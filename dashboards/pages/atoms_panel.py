@@ -290,7 +290,7 @@ def centred(atoms: Atoms, centres, ghosts) -> tuple[Atoms, np.ndarray]:
     # the mean of points on a circle: a cluster across a face has its middle at the face
     angles = 2.0j * np.pi * (np.asarray(centres) @ np.linalg.inv(cell))
     middle = np.angle(np.exp(angles).mean(axis=0)) / (2.0 * np.pi)
-    shift = (0.4 - middle) @ cell
+    shift = (0.5 - middle) @ cell
     moved = atoms.copy()
     moved.positions = wrap_positions(atoms.positions + shift, cell, pbc=True)
     return moved, wrap_positions(ghosts + shift, cell, pbc=True) if len(ghosts) else ghosts
