@@ -113,6 +113,18 @@ def structure(page, session):
     return view
 
 
+def tap_point(page, atom):
+    """Tap the exact point of an atom in the profile, once the axes have settled around it."""
+    for _ in range(60):
+        before = page.evaluate(POINT, atom)
+        page.wait_for_timeout(300)
+        now = page.evaluate(POINT, atom)
+        if now is not None and np.isfinite(now).all() and now == before:
+            page.mouse.click(*now)
+            return
+    pytest.fail("the profile does not show the atom")
+
+
 def tap_an_atom(page, view, described):
     """Tap around the middle of the view until the page describes an atom."""
     box = view.bounding_box()
@@ -162,8 +174,7 @@ def test_a_tapped_atom_shows_its_numbers(page, session, structure):
 def test_a_tapped_point_selects_its_atom(page, session, structure):
     local = session.state.dataset.local_entropy(0)
     atom = int(local.argmax())
-    wait_until(page, lambda: page.evaluate(POINT, atom) is not None)
-    page.mouse.click(*page.evaluate(POINT, atom))
+    tap_point(page, atom)
     heading = page.get_by_text(re.compile(r"^Atom \d+$"))
     heading.wait_for()
     tapped = int(heading.inner_text().split()[1])
@@ -178,8 +189,7 @@ def test_the_next_structure_comes_and_its_exact_shares_are_computed_on_demand(pa
     compute.click()
     compute.wait_for(state="hidden")
     atom = int(session.state.dataset.local_entropy(0).argmax())
-    wait_until(page, lambda: page.evaluate(POINT, atom) is not None)
-    page.mouse.click(*page.evaluate(POINT, atom))
+    tap_point(page, atom)
     value = session.state.dataset.local_entropy(0)[atom]
     page.get_by_text(f"{value:+.4f}"[:6]).first.wait_for()
     page.get_by_role("button", name="Previous").click()
