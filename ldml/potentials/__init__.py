@@ -2,6 +2,7 @@
 
 from ase import Atoms
 
+from ldml.errors import InputError
 from ldml.potentials.base import Evaluator, Potential
 from ldml.potentials.eam import AcklandMendelev2004
 from ldml.registry import Registry
@@ -24,7 +25,18 @@ def get_potential(potential: str | Potential) -> Potential:
 
 
 def perfect_crystal(potential: str | Potential, repeats: int) -> Atoms:
-    """The ground-state crystal of a potential of one element: `repeats`³ conventional cells at zero pressure."""
+    """The ground-state crystal of a potential of one element: `repeats`³ conventional cells at zero pressure.
+
+    Raises
+    ------
+    InputError
+        If the potential does not say what its ground state is.
+    """
     potential = get_potential(potential)
+    if potential.lattice_constant is None or len(potential.elements) != 1:
+        raise InputError(
+            f"the ground-state crystal of {potential.name} is not known; build it with ldml.structures.supercell "
+            f"from an element, a lattice and a lattice constant"
+        )
     (element,) = potential.elements
     return supercell(element, potential.lattice_constant, repeats, lattice=potential.lattice)

@@ -5,9 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
 
 import numpy as np
 import scipy.sparse
+import scipy.sparse.linalg
 from ase import Atoms
 from ase.calculators.calculator import Calculator, all_changes
 
@@ -35,20 +37,27 @@ class Potential(ABC):
         Range of the energy of an atom.
     hessian_range : float, Å
         Largest distance between two atoms coupled by the Hessian.
-    lattice, lattice_constant : str, float
-        Ground-state crystal and its lattice constant at zero pressure, Å.
+    lattice, lattice_constant : str, float, or None
+        Ground-state crystal and its lattice constant at zero pressure, Å; None where the potential knows of none.
     citation, identifier : str
         The publication; the OpenKIM id where there is one.
+    needs_crystal : bool
+        Whether structures that are not periodic in three directions are refused: a file that lost its cell must not
+        pass for a cluster.
+    analytic_hessian : bool
+        Whether `hessian` is exact; otherwise it is made of differences of forces.
     """
 
     name: str
     elements: frozenset[str]
     cutoff: float
     hessian_range: float
-    lattice: str
-    lattice_constant: float
+    lattice: str | None = None
+    lattice_constant: float | None = None
     citation: str
-    identifier: str
+    identifier: str = ""
+    needs_crystal: bool = True
+    analytic_hessian: bool = True
 
     @abstractmethod
     def evaluator(self, atoms: Atoms) -> Evaluator:
@@ -57,6 +66,14 @@ class Potential(ABC):
     @abstractmethod
     def hessian(self, atoms: Atoms) -> scipy.sparse.bsr_array:
         """Second derivatives of the energy of the periodic cell, (3N, 3N) symmetric, eV/Å²; row 3 i + α."""
+
+    def hessian_operator(self, atoms: Atoms) -> scipy.sparse.linalg.LinearOperator:
+        """The Hessian as something that multiplies (3N,) and (3N, k), for structures too large to store it."""
+        return scipy.sparse.linalg.aslinearoperator(self.hessian(atoms))
+
+    def hessian_row_blocks(self, atoms: Atoms) -> Iterator[tuple[int, scipy.sparse.bsr_array]]:
+        """The Hessian in stacks of rows: pairs (first atom, (3 n, 3N) array), for structures too large to store it."""
+        yield 0, self.hessian(atoms)
 
     @abstractmethod
     def parameters(self) -> dict:
@@ -82,7 +99,7 @@ class Potential(ABC):
 
     def check(self, atoms: Atoms, *, name: str = "") -> None:
         """Raise `StructureError` unless the potential can be evaluated on `atoms`."""
-        check_structure(atoms, elements=self.elements, periodic=True, name=name)
+        check_structure(atoms, elements=self.elements, periodic=self.needs_crystal, name=name)
 
     def calculator(self) -> Calculator:
         """The same potential as an ASE calculator."""
