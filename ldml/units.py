@@ -11,7 +11,10 @@ ELEMENTARY_CHARGE = 1.602176634e-19
 BOLTZMANN = 1.380649e-23 / ELEMENTARY_CHARGE
 """k_B in eV/K (exact)."""
 
-HBAR = 6.62607015e-34 / (2.0 * math.pi) / ELEMENTARY_CHARGE
+PLANCK = 6.62607015e-34 / ELEMENTARY_CHARGE
+"""h in eV s (exact)."""
+
+HBAR = PLANCK / (2.0 * math.pi)
 """ħ in eV s (exact)."""
 
 ATOMIC_MASS = 1.66053906660e-27

@@ -15,28 +15,10 @@ from bokeh.layouts import column
 from bokeh.models import Column, ColumnDataSource, HoverTool, Span
 
 from dashboards.figures.style import BLUE, NEUTRAL, VERMILLION, styled_figure
+from ldml.entropy.spectrum import BROADENING, density_of_states
 
 DEFECT, CRYSTAL = VERMILLION, BLUE
-BROADENING = 0.15
-"""THz, standard deviation; the spacing of the modes of a few hundred atoms."""
 _POINTS = 400
-
-
-def density_of_states(frequencies, grid, n_atoms: int, *, broadening: float = BROADENING) -> np.ndarray:
-    """g(nu) on a grid, states per THz and atom; its integral is the number of modes per atom.
-
-    Parameters
-    ----------
-    frequencies : (n_modes,) float, THz
-    grid : (K,) float, THz
-    n_atoms : int
-    broadening : float, THz
-    """
-    # modes first into fine bins: 3000 modes cost as much as 300,000
-    edges = np.arange(np.min(frequencies) - 0.05 * broadening, np.max(frequencies) + 0.1 * broadening, 0.1 * broadening)
-    counts, edges = np.histogram(frequencies, bins=edges)
-    x = (np.asarray(grid)[:, None] - 0.5 * (edges[1:] + edges[:-1])) / broadening
-    return np.exp(-0.5 * x**2) @ counts / (broadening * np.sqrt(2.0 * np.pi) * n_atoms)
 
 
 def spectrum_figure(
@@ -74,8 +56,8 @@ def spectrum_curves(
     """What `spectrum_figure` draws: ``frequency`` (THz), ``defect``, ``crystal`` (states per THz and atom), ``difference``
     (modes per THz)."""
     grid = np.linspace(0.0, max(np.max(defect), np.max(crystal)) + 4.0 * broadening, _POINTS)
-    g_defect = density_of_states(defect, grid, n_atoms, broadening=broadening)
-    g_crystal = density_of_states(crystal, grid, n_bulk, broadening=broadening)
+    g_defect = density_of_states(defect, grid, width=broadening) / n_atoms
+    g_crystal = density_of_states(crystal, grid, width=broadening) / n_bulk
     return {
         "frequency": grid,
         "defect": g_defect,

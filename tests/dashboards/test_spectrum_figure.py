@@ -1,31 +1,10 @@
-"""The density of states counts every mode once."""
+"""What the spectrum figure shows of two densities of states."""
 
 import numpy as np
 import pytest
 from bokeh.models import Span
 
-from dashboards.figures.spectrum import density_of_states, spectrum_curves, spectrum_figure
-
-GRID = np.linspace(-2.0, 14.0, 2001)
-
-
-def test_one_mode_is_a_gaussian():
-    g = density_of_states([5.0], GRID, 1, broadening=0.3)
-    expected = np.exp(-0.5 * ((GRID - 5.0) / 0.3) ** 2) / (0.3 * np.sqrt(2 * np.pi))
-    # the mode stands in the middle of a bin of 0.03 THz: an error of at most half of that
-    assert g == pytest.approx(expected, abs=0.05 * expected.max())
-    assert np.trapezoid(g, GRID) == pytest.approx(1.0, rel=1e-10)
-
-
-def test_binned_modes_give_the_sum_over_modes(rng):
-    frequencies = 9.0 * rng.random(3000) ** 0.5
-    x = (GRID[:, None] - frequencies) / 0.2
-    expected = np.exp(-0.5 * x**2).sum(axis=1) / (0.2 * np.sqrt(2 * np.pi) * 1000)
-    # bins of a tenth of the broadening: their second moment widens it by 0.04 %
-    assert density_of_states(frequencies, GRID, 1000, broadening=0.2) == pytest.approx(
-        expected, abs=0.005 * expected.max()
-    )
-    assert np.trapezoid(density_of_states(frequencies, GRID, 1000), GRID) == pytest.approx(3.0, rel=1e-6)
+from dashboards.figures.spectrum import spectrum_curves, spectrum_figure
 
 
 def test_equal_spectra_differ_nowhere(rng):
