@@ -54,6 +54,36 @@ def matching_crystal(atoms: Atoms, lattice_constant: float, *, lattice: str = "b
     return crystal
 
 
+def unit_cell_of(crystal: Atoms, lattice_constant: float, *, lattice: str = "bcc") -> tuple[Atoms, np.ndarray] | None:
+    """The conventional cell that `crystal` repeats, and how often (3,) along each axis; None if it is no such crystal.
+
+    Parameters
+    ----------
+    crystal : Atoms
+        One element, in any order of atoms and at any origin.
+    lattice_constant : float, Å
+        Of the unstrained crystal; strains up to 6 % along an axis are recognised, as in `matching_crystal`.
+    """
+    perfect = matching_crystal(crystal, lattice_constant, lattice=lattice)
+    if perfect is None or len(perfect) != len(crystal) or len(set(crystal.numbers)) != 1:
+        return None
+    repeats = np.rint(crystal.cell.lengths() / lattice_constant).astype(int)
+    unit = supercell(str(crystal.symbols[0]), lattice_constant, 1, lattice=lattice)
+    unit.set_cell(crystal.cell.array / repeats[:, None], scale_atoms=True)
+    # every atom must stand on a site once the first one does, which may be any of the cell
+    found = _site_keys(crystal.positions - crystal.positions[0], unit, repeats)
+    for origin in unit.positions:
+        if np.array_equal(found, _site_keys(perfect.positions - origin, unit, repeats)):
+            return unit, repeats
+    return None
+
+
+def _site_keys(positions, unit, repeats):
+    """Sorted positions in the supercell, in steps of 1/12000 of the unit cell: sites of cubic lattices fall on steps."""
+    steps = np.rint(12000 * positions @ np.linalg.inv(unit.cell.array)).astype(np.int64) % (12000 * repeats)
+    return np.sort(np.ravel_multi_index(tuple(steps.T), tuple(12000 * repeats)))
+
+
 def parse_defect(label: str) -> tuple[str, int]:
     """Split a class name such as ``"I3"`` or ``"V4"`` into its kind (``"I"`` or ``"V"``) and its number of defects."""
     match = re.fullmatch(r"([IV])([1-9]\d*)", label)

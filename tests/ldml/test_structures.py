@@ -12,6 +12,7 @@ from ldml.structures import (
     parse_defect,
     strained,
     supercell,
+    unit_cell_of,
     vacancy_cluster,
 )
 
@@ -101,3 +102,18 @@ def test_an_atom_on_top_of_its_own_image_is_seen():
     thin.set_cell([2.86, 2.86, 0.3])
     with pytest.raises(StructureError, match="thick"):
         check_structure(thin)
+
+
+@pytest.mark.parametrize("lattice", ["bcc", "fcc", "diamond", "sc"])
+def test_the_unit_cell_of_a_crystal_in_any_order_and_place(lattice, rng):
+    crystal = strained(supercell("Fe", 3.0, 1, lattice=lattice).repeat((2, 3, 4)), 0.01)
+    shuffled = crystal[rng.permutation(len(crystal))]
+    shuffled.positions += [0.3, -0.2, 5.0]
+    unit, repeats = unit_cell_of(shuffled, 3.0, lattice=lattice)
+    assert repeats.tolist() == [2, 3, 4]
+    np.testing.assert_allclose(unit.cell.array, 3.03 * np.eye(3))
+    moved = shuffled.copy()
+    moved.positions[5, 0] += 0.01
+    assert unit_cell_of(moved, 3.0, lattice=lattice) is None
+    assert unit_cell_of(shuffled[:-1], 3.0, lattice=lattice) is None
+    assert unit_cell_of(shuffled, 2.5, lattice=lattice) is None
