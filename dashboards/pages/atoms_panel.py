@@ -15,6 +15,7 @@ import panel_material_ui as pmui
 from ase import Atoms
 from ase.geometry import wrap_positions
 
+from dashboards.plain_text import plain
 from dashboards.viewer import AtomsView, colour_bar, colour_bar_html
 from dashboards.viewer.palettes import DIVERGING
 
@@ -209,7 +210,7 @@ class AtomsPanel:
         note = "" if asked is None or asked is shown else asked.missing
         if note and shown is not None:
             note += f" Shown instead: {shown.label}."
-        self._note.param.update(object=note, visible=bool(note))
+        self._note.param.update(object=plain(note), visible=bool(note))
 
     def _set_slider(self):
         quantity = self.shown

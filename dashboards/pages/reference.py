@@ -443,7 +443,7 @@ class ReferencePage:
                 return
             except NotAMinimumError as error:
                 self._make_offer(
-                    f"{str(error)[:1].upper()}{str(error)[1:]}.", "Relax from a displaced start", candidate
+                    plain(f"{str(error)[:1].upper()}{str(error)[1:]}."), "Relax from a displaced start", candidate
                 )
                 return
             async with self._session.locked():
