@@ -50,8 +50,23 @@ class DynamicalMatrix:
 
     def dense(self) -> np.ndarray:
         """The matrix as a Fortran-ordered array, ready to be overwritten by LAPACK."""
-        # its transpose is itself, so the C-ordered copy read as Fortran order costs nothing
-        return self.matrix.toarray().T
+        n_atoms = len(self.masses)
+        matrix = np.zeros((n_atoms, 3, n_atoms, 3))
+        rows = np.repeat(np.arange(n_atoms), np.diff(self.matrix.indptr))
+        # block by block: scipy's own conversion first lists every element with its row and column
+        matrix[rows, :, self.matrix.indices, :] = self.matrix.data
+        # its transpose is itself, so the C-ordered array read as Fortran order costs nothing
+        return matrix.reshape(3 * n_atoms, 3 * n_atoms).T
+
+    def lifted(self, value: float, *, shift: float = 0.0) -> np.ndarray:
+        """D + `shift` with its rigid motions moved to the eigenvalue `value` + `shift`, eV/(Å² amu).
+
+        Dense, Fortran-ordered, ready to be overwritten by LAPACK; only the lower triangle is right.
+        """
+        matrix = self.dense()
+        if shift:
+            matrix[np.diag_indices(len(matrix))] += shift
+        return scipy.linalg.blas.dsyrk(value, self.rigid_motions, beta=1.0, c=matrix, lower=1, overwrite_c=1)
 
 
 def dynamical_matrix(hessian, atoms: Atoms) -> DynamicalMatrix:
@@ -85,7 +100,14 @@ def _mass_weighted(hessian, weights):
     rows = np.repeat(np.arange(hessian.shape[0] // 3), np.diff(hessian.indptr))
     factor = weights[rows] * weights[hessian.indices]
     data = hessian.data * factor[:, None, None]
-    return scipy.sparse.bsr_array((data, hessian.indices, hessian.indptr), shape=hessian.shape)
+    matrix = scipy.sparse.bsr_array((data, hessian.indices, hessian.indptr), shape=hessian.shape)
+    places = rows * (hessian.shape[0] // 3) + hessian.indices
+    if len(np.unique(places)) < len(places):
+        # contributions to one block listed apart: everything later takes blocks as final
+        merged = matrix.tocsr()
+        merged.sum_duplicates()
+        matrix = merged.tobsr(blocksize=(3, 3))
+    return matrix
 
 
 def _zero_modes(matrix, atoms):

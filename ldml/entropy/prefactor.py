@@ -123,8 +123,7 @@ def vineyard_prefactor(
 def signed_log_determinant(dynamics: DynamicalMatrix) -> tuple[float, int]:
     """ln |det' D| over all modes but the rigid motions, and how many of those modes have a negative eigenvalue."""
     scale = dynamics.scale
-    rigid = dynamics.rigid_motions
-    lifted = scipy.linalg.blas.dsyrk(scale, rigid, beta=1.0, c=dynamics.dense(), lower=1, overwrite_c=1)
+    lifted = dynamics.lifted(scale)
     size = int(scipy.linalg.lapack.dsytrf_lwork(len(lifted), lower=1)[0])
     factor, pivots, info = scipy.linalg.lapack.dsytrf(lifted, lower=1, lwork=size, overwrite_a=1)
     eigenvalues = _pivot_eigenvalues(factor, pivots)

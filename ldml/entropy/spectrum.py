@@ -237,8 +237,7 @@ def local_density_of_states(
 
 def _eigen(dynamics, *, vectors):
     """Eigenvalues, ascending, and eigenvectors of all modes but the rigid motions, whatever their sign."""
-    rigid = dynamics.rigid_motions
-    lifted = scipy.linalg.blas.dsyrk(1e3 * dynamics.scale, rigid, beta=1.0, c=dynamics.dense(), lower=1, overwrite_c=1)
+    lifted = dynamics.lifted(1e3 * dynamics.scale)
     n_modes = len(lifted) - dynamics.n_zero_modes
     if not vectors:
         return scipy.linalg.eigvalsh(lifted, overwrite_a=True, check_finite=False)[:n_modes], None

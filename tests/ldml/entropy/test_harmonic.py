@@ -1,5 +1,8 @@
 """Harmonic entropies: a ring of springs in closed form, iron against independent routes."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import scipy.constants as codata
@@ -10,7 +13,14 @@ from ase import Atoms
 import ldml
 from ldml import units
 from ldml.entropy.dynamical_matrix import dynamical_matrix, lowest_modes
-from ldml.entropy.harmonic import entropy_of, is_minimum, log_determinant, mode_entropy
+from ldml.entropy.harmonic import (
+    available_memory,
+    choose_method,
+    entropy_of,
+    is_minimum,
+    log_determinant,
+    mode_entropy,
+)
 from ldml.errors import Cancelled, InputError, NotAMinimumError, StructureError, UnrelaxedError
 from ldml.potentials import perfect_crystal
 from ldml.structures import interstitial_cluster, rattled, vacancy_cluster
@@ -204,6 +214,15 @@ def test_bad_options_are_refused(am04, crystal4, vacancy4):
         ({"statistics": "bose"}, "statistics"),
         ({"method": "guess"}, "method"),
         ({"method": "cholesky", "local": True}, "needs 'eigenvectors'"),
+        ({"method": "cholesky", "spectrum": True}, "needs 'eigenvalues'"),
+        ({"method": "shifts", "local": True, "spectrum": True}, "needs 'eigenvectors'"),
+        ({"method": "shifts"}, "ask for them with local"),
+        ({"local": True, "local_tolerance": 0.0}, "local_tolerance"),
+        ({"local_atoms": []}, "local_atoms"),
+        ({"local_atoms": [0.5]}, "local_atoms"),
+        ({"local_atoms": [3, 3]}, "different atoms"),
+        ({"local_atoms": [127]}, "0 to 126"),
+        ({"hessian": "guess"}, "hessian"),
     ):
         with pytest.raises(InputError, match=word):
             ldml.harmonic_entropy(vacancy4, am04, **options)
@@ -215,6 +234,82 @@ def test_bad_options_are_refused(am04, crystal4, vacancy4):
     cluster.pbc = False
     with pytest.raises(StructureError, match="pbc"):
         ldml.formation_entropy(cluster, crystal4, am04)
+
+
+@pytest.mark.parametrize(
+    ("n_atoms", "asked", "method"),
+    [
+        (20000, {}, "cholesky"),
+        (20000, {"statistics": "quantum"}, "eigenvalues"),
+        (1024, {"spectrum": True}, "eigenvalues"),
+        (1024, {"spectrum": True, "local": True}, "eigenvectors"),
+        (128, {"local": True}, "eigenvectors"),
+        (1024, {"local": True}, "shifts"),
+        (1024, {"local": True, "statistics": "quantum"}, "eigenvectors"),
+        (1024, {"chosen": np.arange(20)}, "cholesky+lanczos"),
+        (1024, {"chosen": np.arange(500)}, "shifts"),
+        (16000, {"chosen": np.arange(20)}, "lanczos"),
+        (16000, {"local": True, "statistics": "quantum"}, "lanczos"),
+        (16000, {"local": True}, "lanczos"),  # 24 GB of shifted matrices do not fit into the 20 of this test
+        (10000, {"local": True}, "shifts"),
+    ],
+)
+def test_the_method_follows_from_size_and_wish(monkeypatch, n_atoms, asked, method):
+    monkeypatch.setattr("ldml.entropy.harmonic.available_memory", lambda: 20 * 10**9)
+    wish = {"local": False, "chosen": None, "spectrum": False, "statistics": "classical"} | asked
+    assert choose_method("auto", n_atoms, **wish) == method
+
+
+def test_too_little_memory_is_said_before_the_work_begins(am04, vacancy4, monkeypatch):
+    assert 0 < available_memory() < 1e15
+    monkeypatch.setattr("ldml.entropy.harmonic.available_memory", lambda: 10**5)
+    monkeypatch.setattr(am04, "hessian", None)
+    with pytest.raises(
+        InputError, match=r"'cholesky' needs 0\.000813 GB for 127 atoms, but 0\.0001 GB.*lanczos.*green"
+    ):
+        ldml.harmonic_entropy(vacancy4, am04)
+    monkeypatch.undo()
+    monkeypatch.setattr("ldml.entropy.harmonic.available_memory", lambda: None)
+    assert ldml.harmonic_entropy(vacancy4, am04).method == "cholesky"
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads the peak memory from /proc")
+def test_a_total_takes_less_than_one_dense_matrix():
+    """Half a matrix for the packed triangle, the sparse Hessian, LAPACK's buffers; measured 0.8 at 1024 atoms."""
+    script = """
+import ldml
+from ldml.potentials import perfect_crystal
+
+def memory(field):
+    with open("/proc/self/status") as lines:
+        return next(1024 * int(line.split()[1]) for line in lines if line.startswith(field))
+
+small, large = (perfect_crystal("Fe-AM04", n) for n in (4, 8))
+ldml.harmonic_entropy(small, "Fe-AM04")
+before = memory("VmRSS")
+ldml.harmonic_entropy(large, "Fe-AM04")
+print((memory("VmHWM") - before) / (72 * len(large) ** 2))
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=120, check=True)
+    assert 0.5 < float(done.stdout) < 1.0
+
+
+def test_the_source_of_the_hessian_is_recorded(am04, vacancy4, monkeypatch):
+    assert ldml.harmonic_entropy(vacancy4, am04).hessian == "analytic"
+    assert entropy_of(ring_of_springs(5)).hessian == "given"
+    monkeypatch.setattr(am04, "analytic_hessian", False, raising=False)
+    assert ldml.harmonic_entropy(vacancy4, am04).hessian == "differences"
+    with pytest.raises(InputError, match="closed form"):
+        ldml.harmonic_entropy(vacancy4, am04, hessian="analytic")
+
+
+def test_differences_of_forces_give_the_same_entropy(am04, vacancy4):
+    """Central differences of well-chosen step err by 1.4e-6 k_B here, the paper's forward differences of 1e-3 Å by 1.7e-4."""
+    exact = ldml.harmonic_entropy(vacancy4, am04).total
+    for source, tolerance in (("differences", 1e-5), ("paper", 1e-3)):
+        result = ldml.harmonic_entropy(vacancy4, am04, hessian=source)
+        assert result.hessian == source
+        assert result.total == pytest.approx(exact, abs=tolerance)
 
 
 def test_a_hessian_that_resists_translation_is_refused(crystal4):
