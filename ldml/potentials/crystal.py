@@ -169,7 +169,7 @@ def _stiffness(potential, crystal, strain, relaxation):
     e = [potential.energy(deformed(k * h)) for k in (-2, -1, 0, 1, 2)]
     curvature = (-e[0] + 16 * e[1] - 30 * e[2] + 16 * e[3] - e[4]) / (12 * h**2)
     push = (potential.forces(deformed(h)) - potential.forces(deformed(-h))).ravel() / (2 * h)
-    return float((curvature + 0.0 * relaxation.energy(push)) / crystal.get_volume() * GPA)
+    return float((curvature - relaxation.energy(push)) / crystal.get_volume() * GPA)
 
 
 def _slope(energy):
