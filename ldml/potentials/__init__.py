@@ -5,10 +5,19 @@ from ase import Atoms
 from ldml.errors import InputError
 from ldml.potentials.base import Evaluator, Potential
 from ldml.potentials.eam import AcklandMendelev2004
+from ldml.potentials.lennard_jones import LennardJones
+from ldml.potentials.meam import EtesamiAsadi2018
 from ldml.registry import Registry
 from ldml.structures import supercell
 
-POTENTIALS = Registry("potential", {AcklandMendelev2004.name: AcklandMendelev2004})
+POTENTIALS = Registry(
+    "potential",
+    {
+        AcklandMendelev2004.name: AcklandMendelev2004,
+        EtesamiAsadi2018.name: EtesamiAsadi2018,
+        LennardJones.name: LennardJones,
+    },
+)
 
 __all__ = ["POTENTIALS", "AcklandMendelev2004", "Evaluator", "Potential", "get_potential", "perfect_crystal"]
 

@@ -14,9 +14,9 @@ import ldml
 from ldml.entropy import formation_energy
 from ldml.errors import InputError
 from ldml.potentials import get_potential, perfect_crystal
-from ldml.potentials import meam as kernels
 from ldml.potentials.crystal import elastic_constants, equilibrium_lattice_constant
 from ldml.potentials.meam import EtesamiAsadi2018, Meam
+from ldml.potentials.meam.pair_potential import exact_pair_potential, screened_nuclei
 from ldml.structures import interstitial_cluster, rattled, supercell, vacancy_cluster
 
 ETESAMI_ASADI = "Fe-EtesamiAsadi2018"
@@ -104,9 +104,7 @@ def _with_table_of_lammps(potential):
     values = np.zeros(1000)
     for k in range(1, 1000):
         exact = r[k] > c.nuclear_range
-        values[k] = (
-            kernels._exact_pair_potential(r[k], c)[0] if exact else kernels._screened_nuclei(r[k], c.atomic_number)[0]
-        )
+        values[k] = exact_pair_potential(r[k], c)[0] if exact else screened_nuclei(r[k], c.atomic_number)[0]
     slopes = np.zeros(1000)
     slopes[2:-2] = ((values[:-4] - values[4:]) + 8 * (values[3:-1] - values[1:-3])) / 12
     step = spacing / 8
@@ -330,7 +328,7 @@ def test_derivatives_of_the_pair_potential(iron):
     """The table against the exact function, and against its own differences to fourth order."""
     r = np.linspace(1.1, 3.95, 77)
     table = iron.pair_potential(r)
-    exact = np.array([kernels._exact_pair_potential(x, iron._constants) for x in r])
+    exact = np.array([exact_pair_potential(x, iron._constants) for x in r])
     # phi'' across the start of the nuclear repulsion, where phi'''' jumps, is the worst
     np.testing.assert_allclose(table[:, :2], exact[:, :2], atol=1e-8)
     np.testing.assert_allclose(table[:, 2], exact[:, 2], atol=1e-4)
@@ -416,7 +414,7 @@ def test_clusters(iron, iron_files, lammps, rng):
 def test_rows_in_stacks(iron, rng, monkeypatch):
     atoms = rattled(perfect_crystal(iron, 4), 0.1, rng)
     whole = iron.hessian(atoms).toarray()
-    monkeypatch.setattr(kernels, "ROWS_AT_A_TIME", 50)
+    monkeypatch.setattr("ldml.potentials.meam.potential.ROWS_AT_A_TIME", 50)
     stacks = list(iron.hessian_row_blocks(atoms))
     assert [first for first, _ in stacks] == [0, 50, 100]
     assert np.array_equal(np.vstack([rows.toarray() for _, rows in stacks]), whole)

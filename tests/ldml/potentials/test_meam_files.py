@@ -9,7 +9,7 @@ from scipy.special import eval_legendre
 
 from ldml.errors import InputError
 from ldml.neighbours import neighbour_list
-from ldml.potentials.meam_files import REFERENCE_LATTICES, MeamParameters, read_meam_files
+from ldml.potentials.meam.files import REFERENCE_LATTICES, MeamParameters, read_meam_files
 
 COPPER = """# DATE: 2012-06-29 UNITS: metal CITATION: Baskes, Phys Rev B, 46, 2727-2742 (1992)
 'Cu'        'fcc'   12.     29           63.54
