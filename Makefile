@@ -29,6 +29,7 @@ bench: $(VENV)/.test
 
 clean:
 	rm -rf $(VENV) build dist dashboards/viewer/*.bundle.js
+	find ldml dashboards tests -name __pycache__ -prune -exec rm -rf {} +
 
 $(VENV)/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "ldml needs Python 3.11 or newer; set PYTHON=python3.11")'

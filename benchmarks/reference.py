@@ -232,7 +232,7 @@ def values(potential, bulk, vacancy, dumbbell):
     rows = [
         Row("lattice constant", potential.lattice_constant, "Å", note=published["a0"]),
         Row("cohesive energy", energy / len(bulk), "eV", note=published["E_coh"]),
-        *(Row(name, getattr(stiffness, name), "GPa", note=published[name]) for name in ("C11", "C12", "C44")),
+        *(Row(name, getattr(stiffness, name.lower()), "GPa", note=published[name]) for name in ("C11", "C12", "C44")),
     ]
     for name, relaxed in (("V1", vacancy), ("<110>", dumbbell)):
         n = len(relaxed.atoms)

@@ -12,14 +12,14 @@ from ase import Atoms
 
 from ldml.dataset import Dataset, load_dataset
 from ldml.descriptors import descriptor_from_dict
-from ldml.entropy import FormationEntropy, HarmonicEntropy, bulk_entropy, formation_energy, formation_entropy
+from ldml.entropy import FormationEntropy, formation_energy, formation_entropy
 from ldml.errors import InputError, StructureError
 from ldml.evaluation.splits import SplitCurve, split_curve_arrays
 from ldml.point_defects import WignerSeitz
 from ldml.potentials import Potential, get_potential
 from ldml.relaxation import relax
 from ldml.structure_files import defect_label, read_structures
-from ldml.structures import check_structure, matching_crystal, supercell
+from ldml.structures import check_structure, matching_crystal
 
 MAX_UNPACKED_BYTES = 2_000_000_000
 
@@ -137,8 +137,8 @@ def reference(progress, atoms: Atoms, potential: str, relax_first: bool, tempera
         bulk,
         potential,
         local=True,
+        method="eigenvectors",  # the spectrum is shown, too
         temperature=temperature,
-        bulk_entropy=_crystal_entropy(bulk, potential, temperature),
         progress=progress,
     )
     defects = WignerSeitz(bulk)(atoms)
@@ -171,11 +171,3 @@ def crystal_of(atoms: Atoms, potential: Potential) -> Atoms:
             f"of {potential.lattice_constant:.4f} Å (within 6 %), so there is no perfect crystal to compare with"
         )
     return bulk
-
-
-def _crystal_entropy(bulk: Atoms, potential: Potential, temperature: float) -> HarmonicEntropy:
-    """Entropy and frequencies of a crystal that `crystal_of` found, from its unit cell."""
-    repeats = np.rint(bulk.cell.lengths() / potential.lattice_constant).astype(int)
-    unit = supercell(str(bulk.symbols[0]), potential.lattice_constant, 1, lattice=potential.lattice)
-    unit.set_cell(bulk.cell.array / repeats[:, None], scale_atoms=True)
-    return bulk_entropy(unit, repeats, potential, temperature=temperature)

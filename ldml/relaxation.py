@@ -103,7 +103,7 @@ def relax(
             return _result(current, calculator, n_steps, n_kicks, checked=False)
         progress.update(1, 1, "testing the minimum")
         progress.check()
-        dynamics = dynamical_matrix(potential.hessian(current), current)
+        dynamics = dynamical_matrix(potential.watched_hessian(current, progress), current)
         if is_minimum(dynamics):
             return _result(current, calculator, n_steps, n_kicks, checked=True)
         current.positions += _kick(dynamics, kick)
@@ -133,7 +133,7 @@ def max_norm(vectors: np.ndarray) -> float:
 
 def _quench(atoms, calculator, fmax, max_steps, progress):
     atoms.calc = calculator
-    minimiser = LBFGS(atoms, logfile=None, maxstep=0.2, memory=30)
+    minimiser = LBFGS(atoms, logfile=None, maxstep=0.2, memory=30, alpha=calculator.potential.stiffness)
     minimiser.attach(_Reporter(atoms, fmax, progress))
     converged = minimiser.run(fmax=fmax, steps=max_steps)
     if not converged:

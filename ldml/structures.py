@@ -170,6 +170,18 @@ def check_structure(atoms: Atoms, *, elements=None, periodic: bool = False, name
     _check_overlap(atoms, where)
 
 
+def check_same_cell(defect: Atoms, bulk: Atoms) -> None:
+    """Raise `InputError` unless both structures share one cell (constant volume)."""
+    if len(bulk) == 0:
+        raise InputError("the perfect crystal has no atoms")
+    difference = np.abs(defect.cell.array - bulk.cell.array).max()
+    if difference > 1e-6:
+        raise InputError(
+            f"the cells of the defect and of the perfect crystal differ by {difference:.3g} Å; "
+            f"S_f is taken at constant volume, so give both the same cell"
+        )
+
+
 def _check_elements(atoms, elements, where):
     unknown = sorted(set(atoms.symbols) - set(elements))
     if unknown:

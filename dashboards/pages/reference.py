@@ -40,6 +40,8 @@ MEASURED_SECONDS, MEASURED_ATOMS = 5.0, 1024
 """Of the diagonalisation with eigenvectors, one idle core."""
 MEMORY_SHARE = 0.8
 """Of the machine's memory, at most this much for one diagonalisation."""
+CRYSTALLINE = [name for name, kind in POTENTIALS.items() if kind.lattice is not None]
+"""Potentials that name a ground-state crystal for a defect to be in."""
 BUILD, UPLOAD, DATASET = "Build", "Upload", "Dataset"
 VACANCIES, INTERSTITIALS = "Vacancies", "Interstitials"
 INPUT, RESULT = "Input", "Result"
@@ -264,7 +266,7 @@ class ReferencePage:
         )
         self._frame = pmui.Select(label="Frame", options=[], visible=False, **wide)
         self._note = caption("")
-        self._potential = pmui.Select(label="Potential", options=list(POTENTIALS), value=next(iter(POTENTIALS)), **wide)
+        self._potential = pmui.Select(label="Potential", options=CRYSTALLINE, value=CRYSTALLINE[0], **wide)
         self._temperature = pmui.FloatInput(
             label="Temperature (K)",
             value=300.0,

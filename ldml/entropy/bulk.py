@@ -15,7 +15,7 @@ from ase import Atoms
 from ase.geometry import find_mic
 
 from ldml.entropy.dynamical_matrix import frequencies
-from ldml.entropy.harmonic import SINGULAR, HarmonicEntropy, mode_entropy
+from ldml.entropy.harmonic import SINGULAR, HarmonicEntropy, check_temperature, mode_entropy
 from ldml.errors import InputError, NotAMinimumError
 from ldml.neighbours import cell_heights
 from ldml.potentials import Potential, get_potential
@@ -50,6 +50,7 @@ def bulk_entropy(
     """
     potential = get_potential(potential)
     potential.check(unit_cell)
+    check_temperature(temperature)
     repeats = np.broadcast_to(np.asarray(repeats, dtype=int), (3,))
     if (repeats < 1).any():
         raise InputError(f"repeats = {repeats.tolist()} must be positive whole numbers")
@@ -83,6 +84,7 @@ def bulk_entropy(
         statistics=statistics,
         method="k-space",
         max_force=float(np.linalg.norm(potential.forces(unit_cell), axis=1).max()),
+        hessian="analytic" if potential.analytic_hessian else "differences",
         free_mode=float(mode_entropy(1.0 / unit_cell.get_masses().mean(), temperature, statistics)),
     )
 

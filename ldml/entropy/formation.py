@@ -1,4 +1,4 @@
-"""Formation entropy of point defects at constant volume.
+"""Formation entropy of point defects at constant volume; at constant pressure, see `ldml.constant_pressure`.
 
     S_f = S_d(N_d) - (N_d / N_b) S_b(N_b)                                                    (paper, Eqs 3 and 4)
 
@@ -16,45 +16,64 @@ Two conventions are offered:
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from ase import Atoms
 
-from ldml.entropy.harmonic import HarmonicEntropy, harmonic_entropy
+from ldml.entropy.bulk import bulk_entropy as k_space_entropy
+from ldml.entropy.defect_green import green_formation_entropy
+from ldml.entropy.harmonic import HarmonicEntropy, harmonic_entropy, mode_entropy
 from ldml.errors import InputError
 from ldml.potentials import Potential, get_potential
 from ldml.progress import Progress
+from ldml.structures import check_same_cell, unit_cell_of
 
 CONVENTIONS = ("equal", "paper")
+GREEN_FROM = 4000
+"""Atoms from which "auto" prefers the lattice Green's function: a dense factorisation then takes over ten seconds and 1 GB."""
 
 
 @dataclass(frozen=True)
 class FormationEntropy:
-    """Formation entropy of a defect, and what it was made from.
+    """Formation entropy of a defect at constant volume, and what it was made from.
 
     Attributes
     ----------
-    value : float, k_B
-    local : (N_d,) float or None, k_B
-        Each atom's entropy less that of an atom of the perfect crystal; sums to ``value``.
+    value : float or None, k_B
+        None only where shares of chosen atoms were asked for without the total (``method="lanczos"``).
+    local : (n,) float or None, k_B
+        Each atom's entropy less that of an atom of the perfect crystal; over all atoms it sums to ``value``.
+    local_atoms : (n,) int or None
+        The atoms ``local`` belongs to; None means all, in order.
     zero_mode_term : float, k_B
         What the convention "equal" adds to Eq. 3 to the letter: 3 (1 - N_d/N_b) times the entropy of a held mode.
     convention : {"equal", "paper"}
     defect, bulk : HarmonicEntropy
+        ``defect.method`` says how the value was obtained.
+    error : float, k_B
+        Estimated error of ``value`` beyond rounding: 0 for a dense route.
     """
 
-    value: float
+    value: float | None
     local: np.ndarray | None
     zero_mode_term: float
     convention: str
     defect: HarmonicEntropy
     bulk: HarmonicEntropy
+    local_atoms: np.ndarray | None = None
+    error: float = 0.0
 
     @property
     def n_extra_atoms(self) -> int:
         """N_d - N_b: positive for interstitials, negative for vacancies."""
         return self.defect.n_atoms - self.bulk.n_atoms
+
+    @property
+    def method(self) -> str:
+        """How the entropy of the defect was computed."""
+        return self.defect.method
 
 
 def formation_entropy(
@@ -63,15 +82,18 @@ def formation_entropy(
     potential: str | Potential,
     *,
     local: bool = False,
+    local_atoms: Sequence[int] | None = None,
     temperature: float = 300.0,
     statistics: str = "classical",
     convention: str = "equal",
     method: str = "auto",
+    hessian: str = "auto",
     force_tolerance: float = 1e-3,
+    local_tolerance: float = 1e-7,
     bulk_entropy: HarmonicEntropy | None = None,
     progress: Progress | None = None,
 ) -> FormationEntropy:
-    """Formation entropy (k_B) of a relaxed defect in the cell of the perfect crystal.
+    """Formation entropy (k_B) of a relaxed defect in the cell of the perfect crystal, at constant volume.
 
     Parameters
     ----------
@@ -80,13 +102,18 @@ def formation_entropy(
     potential : Potential or its name
     local : bool
         Also give each atom's share.
+    local_atoms : sequence of int, optional
+        Give the shares of these atoms only.
     temperature : float, K
         Matters to quantum statistics and to the convention "paper"; the default convention is classical and free of it.
     convention : {"equal", "paper"}
         How the modes of the two cells are counted; see the module.
+    method : {"auto", "green"} or one of `ldml.harmonic_entropy`
+        "green" is the lattice Green's function, exact to about 1e-3 k_B at any size, for classical statistics and the
+        ground-state crystal of a potential with an analytic Hessian; "auto" takes it from 4000 atoms on where it applies.
     bulk_entropy : HarmonicEntropy, optional
         Entropy of `bulk` under the same options, to save computing it again.
-    statistics, method, force_tolerance, progress
+    statistics, hessian, force_tolerance, local_tolerance, progress
         As in `ldml.harmonic_entropy`.
 
     Raises
@@ -99,19 +126,114 @@ def formation_entropy(
     potential = get_potential(potential)
     potential.check(defect)
     check_same_cell(defect, bulk)
-    options = {"temperature": temperature, "statistics": statistics, "force_tolerance": force_tolerance}
+    _check_convention(convention)
+    thermal = {"temperature": temperature, "statistics": statistics}
     if bulk_entropy is None:
-        # the perfect crystal needs no eigenvectors: its atoms share the entropy equally by symmetry
-        bulk_method = "eigenvalues" if statistics == "quantum" else "cholesky"
-        bulk_entropy = harmonic_entropy(bulk, potential, method=bulk_method, progress=progress, **options)
-    entropy = harmonic_entropy(defect, potential, local=local, method=method, progress=progress, **options)
+        bulk_entropy = perfect_crystal_entropy(bulk, potential, hessian=hessian, progress=progress, **thermal)
+    if method == "green" or (method == "auto" and _suits_green(defect, bulk, potential, statistics, hessian)):
+        if statistics != "classical":
+            raise InputError(
+                "the lattice Green's function gives classical entropies; choose a dense method for quantum ones"
+            )
+        return _by_green(
+            defect, bulk, potential, bulk_entropy, convention, local=local, local_atoms=local_atoms,
+            force_tolerance=force_tolerance, progress=progress,
+        )  # fmt: skip
+    entropy = harmonic_entropy(
+        defect, potential, local=local, local_atoms=local_atoms, method=method, hessian=hessian,
+        force_tolerance=force_tolerance, local_tolerance=local_tolerance, progress=progress, **thermal,
+    )  # fmt: skip
     return formation_from(entropy, bulk_entropy, convention=convention)
+
+
+def perfect_crystal_entropy(
+    bulk: Atoms,
+    potential: Potential,
+    *,
+    temperature: float = 300.0,
+    statistics: str = "classical",
+    hessian: str = "auto",
+    progress: Progress | None = None,
+) -> HarmonicEntropy:
+    """Entropy of a perfect crystal: from reciprocal space if it repeats the ground-state lattice, else as any structure."""
+    found = _unit_cell(bulk, potential)
+    options = {"temperature": temperature, "statistics": statistics}
+    # differences are taken of both sides, so that their errors cancel
+    if found is not None and hessian in ("auto", "analytic"):
+        return k_space_entropy(*found, potential, **options)
+    return harmonic_entropy(bulk, potential, hessian=hessian, progress=progress, **options)
+
+
+def crystal_cell(bulk: Atoms, potential: Potential) -> tuple[Atoms, np.ndarray]:
+    """Conventional cell of the perfect crystal `bulk`, and how often (3,) it is repeated.
+
+    Raises
+    ------
+    InputError
+        If `bulk` is not the ground-state lattice of the potential.
+    """
+    found = _unit_cell(bulk, potential)
+    if found is None:
+        lattice = f"the {potential.lattice} lattice" if potential.lattice else "any lattice known"
+        raise InputError(
+            f"the crystal of {len(bulk)} atoms in a cell of {bulk.cell.lengths().round(3).tolist()} Å does not repeat {lattice} of "
+            f"{potential.name}; use a dense method, such as method='cholesky'"
+        )
+    return found
+
+
+def _unit_cell(bulk, potential):
+    if potential.lattice is None or potential.lattice_constant is None:
+        return None
+    return unit_cell_of(bulk, potential.lattice_constant, lattice=potential.lattice)
+
+
+def _suits_green(defect, bulk, potential, statistics, hessian):
+    return (
+        len(defect) >= GREEN_FROM
+        and statistics == "classical"
+        and hessian in ("auto", "analytic")
+        and potential.analytic_hessian
+        and _unit_cell(bulk, potential) is not None
+    )
+
+
+def _by_green(defect, bulk, potential, bulk_entropy, convention, *, local, local_atoms, force_tolerance, progress):
+    if local_atoms is not None:
+        raise InputError("the lattice Green's function shares S_f among the atoms near the defect: ask for local=True")
+    found = green_formation_entropy(
+        defect,
+        *crystal_cell(bulk, potential),
+        potential,
+        local=local,
+        force_tolerance=force_tolerance,
+        progress=progress,
+    )
+    n_zero_modes, temperature = 3, bulk_entropy.temperature
+    free_mode = float(mode_entropy(1.0 / defect.get_masses().mean(), temperature))
+    ratio = found.n_atoms / found.n_sites
+    held = n_zero_modes * free_mode - ratio * bulk_entropy.n_zero_modes * bulk_entropy.free_mode
+    entropy = HarmonicEntropy(
+        total=found.value - held + ratio * bulk_entropy.total,
+        local=None,
+        n_atoms=found.n_atoms,
+        n_modes=3 * found.n_atoms - n_zero_modes,
+        n_zero_modes=n_zero_modes,
+        frequencies=None,
+        temperature=temperature,
+        statistics="classical",
+        method="green",
+        max_force=found.max_force,
+        free_mode=free_mode,
+        hessian="analytic",
+    )
+    formation = formation_from(entropy, bulk_entropy, convention=convention)
+    return replace(formation, local=found.local, local_atoms=found.local_atoms, error=found.error)
 
 
 def formation_from(defect: HarmonicEntropy, bulk: HarmonicEntropy, *, convention: str = "equal") -> FormationEntropy:
     """Combine two entropies at the same temperature and statistics into a formation entropy."""
-    if convention not in CONVENTIONS:
-        raise InputError(f"convention {convention!r} is unknown; choose {' or '.join(CONVENTIONS)}")
+    _check_convention(convention)
     if (defect.temperature, defect.statistics) != (bulk.temperature, bulk.statistics):
         raise InputError(
             f"the defect ({defect.temperature} K, {defect.statistics}) and the crystal ({bulk.temperature} K, "
@@ -125,27 +247,21 @@ def formation_from(defect: HarmonicEntropy, bulk: HarmonicEntropy, *, convention
         # the held translations are shared equally: each atom moves alike in them
         local = defect.local - bulk.total / bulk.n_atoms + term / defect.n_atoms
     return FormationEntropy(
-        value=defect.total - ratio * bulk.total + term,
+        value=None if defect.total is None else defect.total - ratio * bulk.total + term,
         local=local,
         zero_mode_term=held,
         convention=convention,
         defect=defect,
         bulk=bulk,
+        local_atoms=defect.local_atoms,
     )
+
+
+def _check_convention(convention):
+    if convention not in CONVENTIONS:
+        raise InputError(f"convention {convention!r} is unknown; choose {' or '.join(CONVENTIONS)}")
 
 
 def formation_energy(defect_energy: float, n_defect: int, bulk_energy: float, n_bulk: int) -> float:
     """E_f = E_d - (N_d / N_b) E_b, eV."""
     return defect_energy - n_defect / n_bulk * bulk_energy
-
-
-def check_same_cell(defect: Atoms, bulk: Atoms) -> None:
-    """Raise `InputError` unless both structures share one cell (constant volume)."""
-    if len(bulk) == 0:
-        raise InputError("the perfect crystal has no atoms")
-    difference = np.abs(defect.cell.array - bulk.cell.array).max()
-    if difference > 1e-6:
-        raise InputError(
-            f"the cells of the defect and of the perfect crystal differ by {difference:.3g} Å; "
-            f"S_f is defined at constant volume, so give both the same cell"
-        )

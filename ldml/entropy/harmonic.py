@@ -166,7 +166,7 @@ def harmonic_entropy(
     method = choose_method(method, len(atoms), local=local, chosen=chosen, spectrum=spectrum, statistics=statistics)
     if not (np.isfinite(local_tolerance) and local_tolerance > 0):
         raise InputError(f"local_tolerance {local_tolerance} k_B is not positive")
-    _check_temperature(temperature)
+    check_temperature(temperature)
     hessian_source = _hessian_source(hessian, potential)
     check_memory(len(atoms), method)
     progress.update(0, 3, "forces")
@@ -516,7 +516,7 @@ def _hessian_source(hessian, potential):
 
 def _hessian(atoms, potential, hessian, progress):
     if hessian in ("auto", "analytic"):
-        return potential.hessian(atoms)
+        return potential.watched_hessian(atoms, progress)
     from ldml.potentials.differences import difference_hessian
 
     scheme = "paper" if hessian == "paper" else "coloured"
@@ -524,6 +524,7 @@ def _hessian(atoms, potential, hessian, progress):
     return difference_hessian(potential, atoms, scheme=scheme, acoustic_sum="nearest", progress=progress).matrix
 
 
-def _check_temperature(temperature):
+def check_temperature(temperature: float) -> None:
+    """Raise `InputError` unless the temperature (K) is positive."""
     if not (np.isfinite(temperature) and temperature > 0):
         raise InputError(f"temperature {temperature} K is not positive")

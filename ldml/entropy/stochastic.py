@@ -29,13 +29,13 @@ import numpy as np
 from ase import Atoms
 
 from ldml.entropy.dynamical_matrix import DynamicalMatrix, dynamical_matrix
-from ldml.entropy.formation import check_same_cell
 from ldml.entropy.harmonic import SINGULAR, check_relaxed, instability
 from ldml.entropy.lanczos import LanczosRecursion, spectral_bounds, three_terms
 from ldml.errors import InputError
 from ldml.point_defects import WignerSeitz
 from ldml.potentials import Potential, get_potential
 from ldml.progress import NULL_PROGRESS, Progress
+from ldml.structures import check_same_cell
 
 ESTIMATORS = ("lanczos", "chebyshev")
 VECTORS_AT_ONCE = 32

@@ -13,6 +13,7 @@ import scipy.sparse.linalg
 from ase import Atoms
 from ase.calculators.calculator import Calculator, all_changes
 
+from ldml.progress import Progress
 from ldml.structures import check_structure
 
 
@@ -46,6 +47,8 @@ class Potential(ABC):
         pass for a cluster.
     analytic_hessian : bool
         Whether `hessian` is exact; otherwise it is made of differences of forces.
+    stiffness : float, eV/Å²
+        Typical curvature, from which minimisers choose their first step.
     """
 
     name: str
@@ -58,6 +61,7 @@ class Potential(ABC):
     identifier: str = ""
     needs_crystal: bool = True
     analytic_hessian: bool = True
+    stiffness: float = 70.0
 
     @abstractmethod
     def evaluator(self, atoms: Atoms) -> Evaluator:
@@ -66,6 +70,10 @@ class Potential(ABC):
     @abstractmethod
     def hessian(self, atoms: Atoms) -> scipy.sparse.bsr_array:
         """Second derivatives of the energy of the periodic cell, (3N, 3N) symmetric, eV/Å²; row 3 i + α."""
+
+    def watched_hessian(self, atoms: Atoms, progress: Progress) -> scipy.sparse.bsr_array:
+        """`hessian`, reporting progress where it takes many force calls."""
+        return self.hessian(atoms)
 
     def hessian_operator(self, atoms: Atoms) -> scipy.sparse.linalg.LinearOperator:
         """The Hessian as something that multiplies (3N,) and (3N, k), for structures too large to store it."""

@@ -114,6 +114,9 @@ class DifferencePotential(Potential):
             progress=progress,
         ).matrix
 
+    def watched_hessian(self, atoms: Atoms, progress: Progress) -> scipy.sparse.bsr_array:
+        return self.hessian(atoms, progress=progress)
+
 
 def difference_hessian(
     potential: Potential,

@@ -16,18 +16,29 @@ Source of the form: M. W. Finnis and J. E. Sinclair, Phil. Mag. A 50, 45 (1984).
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import pairwise
 from math import exp, sqrt
 
 import numpy as np
 import scipy.sparse
+import scipy.sparse.linalg
 from ase import Atoms
-from numba import njit
+from numba import njit, prange
 
 from ldml.neighbours import neighbour_list
 from ldml.potentials.base import Evaluator, Potential
 
 SKIN = 0.6
 """Å added to the cutoff when listing neighbours, so that the list outlives moves of half of it."""
+
+CHUNK = 1 << 21
+"""Pairs whose functions are tabulated at once, to bound memory."""
+STACK = 4096
+"""Rows of the Hessian made at once when it is too large to store."""
+BATCH = 512
+"""Rows of the Hessian that one thread fills in one go."""
 
 
 class FinnisSinclair(Potential):
@@ -49,24 +60,21 @@ class FinnisSinclair(Potential):
 
     def hessian(self, atoms: Atoms) -> scipy.sparse.bsr_array:
         self.check(atoms)
-        pairs = neighbour_list(atoms.positions, atoms.cell.array, atoms.pbc, self.cutoff)
-        table = self.pair_functions(pairs.distances)
-        units = pairs.vectors / pairs.distances[:, None]
-        rho = _sum_rows(pairs.offsets, table[:, 3].copy())
-        embedding = self.embedding_functions(rho)
-        gradient = _density_gradients(pairs.offsets, units, table)
-        in_density = pairs.distances < self.density_cutoff
-        counts = _count_blocks(pairs.offsets, pairs.indices, in_density)
-        row_start = np.zeros(len(atoms) + 1, dtype=np.int64)
-        np.cumsum(counts, out=row_start[1:])
-        columns = np.zeros(row_start[-1], dtype=np.int64)
-        blocks = np.zeros((row_start[-1], 3, 3))
-        _fill_blocks(
-            pairs.offsets, pairs.indices, in_density, pairs.distances, units, table, embedding, gradient,
-            row_start, columns, blocks,
-        )  # fmt: skip
+        return _bonds(self, atoms).rows(0, len(atoms))
+
+    def hessian_operator(self, atoms: Atoms) -> scipy.sparse.linalg.LinearOperator:
+        self.check(atoms)
+        bonds = _bonds(self, atoms)
         n = 3 * len(atoms)
-        return scipy.sparse.bsr_array((blocks, columns, row_start), shape=(n, n))
+        return scipy.sparse.linalg.LinearOperator(
+            (n, n), matvec=bonds.apply, matmat=bonds.apply, rmatvec=bonds.apply, rmatmat=bonds.apply, dtype=np.float64
+        )
+
+    def hessian_row_blocks(self, atoms: Atoms) -> Iterator[tuple[int, scipy.sparse.bsr_array]]:
+        self.check(atoms)
+        bonds = _bonds(self, atoms)
+        for first in range(0, len(atoms), STACK):
+            yield first, bonds.rows(first, min(first + STACK, len(atoms)))
 
 
 class AcklandMendelev2004(FinnisSinclair):
@@ -112,147 +120,283 @@ class _EamEvaluator(Evaluator):
 
     def _list_pairs(self, positions):
         self.listed_at = positions.copy()
-        self.pairs = neighbour_list(positions, self.cell, self.pbc, self.potential.cutoff + SKIN, half=True)
+        pairs = neighbour_list(positions, self.cell, self.pbc, self.potential.cutoff + SKIN, half=True)
+        # the vectors change with every step: what is kept of them would be memory lost
+        self.offsets, self.indices, self.shifts = pairs.offsets, pairs.indices, pairs.shifts
+        self.chunks = _chunks(self.offsets)
 
     def energy_and_forces(self, positions):
         moved = np.sum((positions - self.listed_at) ** 2, axis=1).max(initial=0.0)
         if moved > (0.5 * SKIN) ** 2:
             self._list_pairs(positions)
-        pairs = self.pairs
-        vectors, distances = _pair_vectors(positions, pairs.offsets, pairs.indices, pairs.shifts)
-        table = self.potential.pair_functions(distances)
-        rho = _densities(pairs.offsets, pairs.indices, table)
+        rho = np.zeros(len(positions))
+        pair_energy = 0.0
+        for first, last in self.chunks:
+            bonds = self._bonds(positions, first, last)
+            pair_energy += bonds[2][:, 0].sum()
+            _add_densities(first, last, self.offsets, self.indices, bonds[2], rho)
         embedding = self.potential.embedding_functions(rho)
-        forces = _forces(pairs.offsets, pairs.indices, vectors, distances, table, embedding)
-        return float(table[:, 0].sum() + embedding[:, 0].sum()), forces
+        forces = np.zeros((len(positions), 3))
+        for first, last in self.chunks:
+            if len(self.chunks) > 1:
+                bonds = self._bonds(positions, first, last)
+            _add_forces(first, last, self.offsets, self.indices, *bonds, embedding, forces)
+        return float(pair_energy + embedding[:, 0].sum()), forces
+
+    def _bonds(self, positions, first, last):
+        """Vectors, distances and pair functions of the pairs of the atoms from `first` to before `last`."""
+        vectors, distances = _pair_vectors(first, last, positions, self.offsets, self.indices, self.shifts)
+        return vectors, distances, self.potential.pair_functions(distances)
+
+
+def _chunks(offsets):
+    """Ranges (first, last) of atoms with about CHUNK pairs each."""
+    n_atoms = len(offsets) - 1
+    cuts = np.searchsorted(offsets, np.arange(CHUNK, offsets[-1], CHUNK))
+    edges = np.unique(np.concatenate([[0], cuts, [n_atoms]]))
+    return list(pairwise(edges))
+
+
+@dataclass(frozen=True)
+class _Bonds:
+    """All pairs i -> j of a structure with what its Hessian needs of them; N atoms, M pairs.
+
+    Attributes
+    ----------
+    offsets, indices
+        As in `NeighbourList`.
+    units : (M, 3)
+        u_ij.
+    across, along : (M,) eV/Å²
+        k_perp and k_par.
+    slopes : (M,)
+        f'; zero from the range of the density on.
+    curvatures : (N,)
+        F''.
+    gradients : (N, 3)
+        G_i.
+    """
+
+    offsets: np.ndarray
+    indices: np.ndarray
+    units: np.ndarray
+    across: np.ndarray
+    along: np.ndarray
+    slopes: np.ndarray
+    curvatures: np.ndarray
+    gradients: np.ndarray
+
+    def rows(self, first: int, last: int) -> scipy.sparse.bsr_array:
+        """Rows of the Hessian that belong to the atoms from `first` to before `last`."""
+        n_atoms = len(self.curvatures)
+        counts = _count_blocks(first, last, BATCH, self.offsets, self.indices, self.slopes)
+        row_start = np.zeros(last - first + 1, dtype=np.int64)
+        np.cumsum(counts, out=row_start[1:])
+        columns = np.zeros(row_start[-1], dtype=np.int64)
+        blocks = np.zeros((row_start[-1], 3, 3))
+        _fill_blocks(
+            first, last, BATCH, self.offsets, self.indices, self.units, self.across, self.along, self.slopes,
+            self.curvatures, self.gradients, row_start, columns, blocks,
+        )  # fmt: skip
+        return scipy.sparse.bsr_array((blocks, columns, row_start), shape=(3 * (last - first), 3 * n_atoms))
+
+    def apply(self, vectors: np.ndarray) -> np.ndarray:
+        """The Hessian times vectors (3N,) or (3N, k)."""
+        columns = np.asarray(vectors, dtype=float).reshape(3 * len(self.curvatures), -1)
+        products = np.empty(columns.shape)
+        for k in range(columns.shape[1]):
+            moves = np.ascontiguousarray(columns[:, k]).reshape(-1, 3)
+            products[:, k] = _hessian_times(
+                self.offsets, self.indices, self.units, self.across, self.along, self.slopes, self.curvatures, moves
+            ).ravel()
+        return products.reshape(np.shape(vectors))
+
+
+def _bonds(potential, atoms) -> _Bonds:
+    pairs = neighbour_list(atoms.positions, atoms.cell.array, atoms.pbc, potential.cutoff)
+    offsets, indices, distances, units = pairs.offsets, pairs.indices, pairs.distances, pairs.vectors
+    del pairs  # its shifts are as large as its vectors
+    units /= distances[:, None]
+    rho = np.zeros(len(atoms))
+    chunks = _chunks(offsets)
+    tables = (potential.pair_functions(distances[offsets[first] : offsets[last]]) for first, last in chunks)
+    for (first, last), table in zip(chunks, tables, strict=True):
+        _sum_densities(first, last, offsets, table, rho)
+    embedding = potential.embedding_functions(rho)
+    gradients = np.zeros((len(atoms), 3))
+    across, along, slopes = (np.empty(len(distances)) for _ in range(3))
+    for first, last in chunks:
+        if len(chunks) > 1:
+            table = potential.pair_functions(distances[offsets[first] : offsets[last]])
+        _stiffen_bonds(
+            first, last, offsets, indices, distances, units, table, embedding, across, along, slopes, gradients
+        )
+    return _Bonds(offsets, indices, units, across, along, slopes, np.ascontiguousarray(embedding[:, 2]), gradients)
 
 
 @njit(cache=True)
-def _pair_vectors(positions, offsets, indices, shifts):
-    vectors = np.empty((indices.shape[0], 3))
-    distances = np.empty(indices.shape[0])
-    for i in range(offsets.shape[0] - 1):
+def _pair_vectors(first, last, positions, offsets, indices, shifts):
+    start = offsets[first]
+    vectors = np.empty((offsets[last] - start, 3))
+    distances = np.empty(offsets[last] - start)
+    for i in range(first, last):
         for k in range(offsets[i], offsets[i + 1]):
             j = indices[k]
             squared = 0.0
             for a in range(3):
-                vectors[k, a] = positions[j, a] + shifts[k, a] - positions[i, a]
-                squared += vectors[k, a] ** 2
-            distances[k] = sqrt(squared)
+                vectors[k - start, a] = positions[j, a] + shifts[k, a] - positions[i, a]
+                squared += vectors[k - start, a] ** 2
+            distances[k - start] = sqrt(squared)
     return vectors, distances
 
 
 @njit(cache=True)
-def _densities(offsets, indices, table):
-    rho = np.zeros(offsets.shape[0] - 1)
-    for i in range(rho.shape[0]):
+def _add_densities(first, last, offsets, indices, table, rho):
+    """Densities at both ends of each pair of a half list."""
+    start = offsets[first]
+    for i in range(first, last):
         for k in range(offsets[i], offsets[i + 1]):
-            rho[i] += table[k, 3]
-            rho[indices[k]] += table[k, 3]
-    return rho
+            rho[i] += table[k - start, 3]
+            rho[indices[k]] += table[k - start, 3]
 
 
 @njit(cache=True)
-def _forces(offsets, indices, vectors, distances, table, embedding):
-    forces = np.zeros((offsets.shape[0] - 1, 3))
-    for i in range(forces.shape[0]):
+def _add_forces(first, last, offsets, indices, vectors, distances, table, embedding, forces):
+    start = offsets[first]
+    for i in range(first, last):
         for k in range(offsets[i], offsets[i + 1]):
-            j = indices[k]
-            slope = (table[k, 1] + (embedding[i, 1] + embedding[j, 1]) * table[k, 4]) / distances[k]
+            j, p = indices[k], k - start
+            slope = (table[p, 1] + (embedding[i, 1] + embedding[j, 1]) * table[p, 4]) / distances[p]
             for a in range(3):
-                pull = slope * vectors[k, a]
+                pull = slope * vectors[p, a]
                 forces[i, a] += pull
                 forces[j, a] -= pull
-    return forces
 
 
 @njit(cache=True)
-def _sum_rows(offsets, values):
-    sums = np.zeros(offsets.shape[0] - 1)
-    for i in range(sums.shape[0]):
+def _sum_densities(first, last, offsets, table, rho):
+    """Densities from a full list."""
+    start = offsets[first]
+    for i in range(first, last):
         for k in range(offsets[i], offsets[i + 1]):
-            sums[i] += values[k]
-    return sums
+            rho[i] += table[k - start, 3]
 
 
 @njit(cache=True)
-def _density_gradients(offsets, units, table):
-    gradient = np.zeros((offsets.shape[0] - 1, 3))
-    for i in range(gradient.shape[0]):
+def _stiffen_bonds(first, last, offsets, indices, distances, units, table, embedding, across, along, slopes, gradients):
+    """k_perp, k_par and f' of each pair, and G of each atom."""
+    start = offsets[first]
+    for i in range(first, last):
         for k in range(offsets[i], offsets[i + 1]):
+            p = k - start
+            ends = embedding[i, 1] + embedding[indices[k], 1]
+            across[k] = (table[p, 1] + ends * table[p, 4]) / distances[k]
+            along[k] = table[p, 2] + ends * table[p, 5]
+            slopes[k] = table[p, 4]
             for a in range(3):
-                gradient[i, a] += table[k, 4] * units[k, a]
-    return gradient
+                gradients[i, a] += slopes[k] * units[k, a]
 
 
-@njit(cache=True)
-def _count_blocks(offsets, indices, in_density):
-    """Atoms that each row of the Hessian couples to: itself, its neighbours, and those sharing a density with it."""
-    n_atoms = offsets.shape[0] - 1
-    counts = np.zeros(n_atoms, np.int64)
-    last_row = np.full(n_atoms, -1, np.int64)
-    for i in range(n_atoms):
-        last_row[i] = i
-        counts[i] = 1
+@njit(parallel=True, cache=True)
+def _hessian_times(offsets, indices, units, across, along, slopes, curvatures, moves):
+    """H v of moves v (N, 3): first the change of F' at each atom, then what each bond makes of it."""
+    n_atoms = moves.shape[0]
+    shift = np.empty(n_atoms)
+    for i in prange(n_atoms):
+        change = 0.0
+        for k in range(offsets[i], offsets[i + 1]):
+            if slopes[k] != 0.0:
+                j = indices[k]
+                stretch = 0.0
+                for a in range(3):
+                    stretch += units[k, a] * (moves[j, a] - moves[i, a])
+                change += slopes[k] * stretch
+        shift[i] = curvatures[i] * change
+    products = np.zeros((n_atoms, 3))
+    for i in prange(n_atoms):
         for k in range(offsets[i], offsets[i + 1]):
             j = indices[k]
-            if last_row[j] != i:
-                last_row[j] = i
-                counts[i] += 1
-            if not in_density[k]:
-                continue
-            for m in range(offsets[j], offsets[j + 1]):
-                if in_density[m] and last_row[indices[m]] != i:
-                    last_row[indices[m]] = i
-                    counts[i] += 1
+            compression = 0.0
+            for a in range(3):
+                compression += units[k, a] * (moves[i, a] - moves[j, a])
+            pull = (along[k] - across[k]) * compression - slopes[k] * (shift[i] + shift[j])
+            for a in range(3):
+                products[i, a] += across[k] * (moves[i, a] - moves[j, a]) + pull * units[k, a]
+    return products
+
+
+@njit(parallel=True, cache=True)
+def _count_blocks(first, last, batch, offsets, indices, slopes):
+    """Atoms that each row of the Hessian couples to: itself, its neighbours, and those sharing a density with it."""
+    counts = np.zeros(last - first, np.int64)
+    for part in prange((last - first + batch - 1) // batch):
+        last_row = np.full(offsets.shape[0] - 1, -1, np.int32)
+        for i in range(first + part * batch, min(first + (part + 1) * batch, last)):
+            last_row[i] = i
+            counts[i - first] = 1
+            for k in range(offsets[i], offsets[i + 1]):
+                j = indices[k]
+                if last_row[j] != i:
+                    last_row[j] = i
+                    counts[i - first] += 1
+                if slopes[k] == 0.0:
+                    continue
+                for m in range(offsets[j], offsets[j + 1]):
+                    if slopes[m] != 0.0 and last_row[indices[m]] != i:
+                        last_row[indices[m]] = i
+                        counts[i - first] += 1
     return counts
 
 
-@njit(cache=True)
+@njit(parallel=True, cache=True)
 def _fill_blocks(
-    offsets, indices, in_density, distances, units, table, embedding, gradient, row_start, columns, blocks
-):
-    n_atoms = offsets.shape[0] - 1
-    block_of = np.full(n_atoms, -1, np.int64)
-    used = np.zeros(1, np.int64)
-    for i in range(n_atoms):
-        first = row_start[i]
-        used[0] = first
-        ii = _block(i, first, used, block_of, columns)
-        curvature_i = embedding[i, 2]
+    first, last, batch, offsets, indices, units, across, along, slopes, curvatures, gradients, row_start, columns, blocks
+):  # fmt: skip
+    for part in prange((last - first + batch - 1) // batch):
+        block_of = np.full(offsets.shape[0] - 1, -1, np.int32)
+        used = np.zeros(1, np.int64)
+        for i in range(first + part * batch, min(first + (part + 1) * batch, last)):
+            _fill_row(
+                i, row_start[i - first], used, block_of, offsets, indices, units, across, along, slopes,
+                curvatures, gradients, columns, blocks,
+            )  # fmt: skip
+
+
+@njit(cache=True)
+def _fill_row(
+    i, begin, used, block_of, offsets, indices, units, across, along, slopes, curvatures, gradients, columns, blocks
+):  # fmt: skip
+    used[0] = begin
+    ii = _block(i, begin, used, block_of, columns)
+    for a in range(3):
+        for b in range(3):
+            blocks[ii, a, b] += curvatures[i] * gradients[i, a] * gradients[i, b]
+    for k in range(offsets[i], offsets[i + 1]):
+        j = indices[k]
+        ij = _block(j, begin, used, block_of, columns)
         for a in range(3):
             for b in range(3):
-                blocks[ii, a, b] += curvature_i * gradient[i, a] * gradient[i, b]
-        for k in range(offsets[i], offsets[i + 1]):
-            j = indices[k]
-            ij = _block(j, first, used, block_of, columns)
-            slopes = embedding[i, 1] + embedding[j, 1]
-            across = (table[k, 1] + slopes * table[k, 4]) / distances[k]
-            along = table[k, 2] + slopes * table[k, 5]
-            for a in range(3):
-                for b in range(3):
-                    bond = (along - across) * units[k, a] * units[k, b]
-                    if a == b:
-                        bond += across
-                    blocks[ij, a, b] -= bond
-                    blocks[ii, a, b] += bond
-            if not in_density[k]:
+                bond = (along[k] - across[k]) * units[k, a] * units[k, b]
+                if a == b:
+                    bond += across[k]
+                blocks[ij, a, b] -= bond
+                blocks[ii, a, b] += bond
+        if slopes[k] == 0.0:
+            continue
+        # rho_i seen from i and j, then rho_j seen from i and each of j's own neighbours
+        own = -curvatures[i] * slopes[k]
+        other = -curvatures[j] * slopes[k]
+        for a in range(3):
+            for b in range(3):
+                blocks[ij, a, b] += own * gradients[i, a] * units[k, b] - other * units[k, a] * gradients[j, b]
+        for m in range(offsets[j], offsets[j + 1]):
+            if slopes[m] == 0.0:
                 continue
-            # rho_i seen from i and j, then rho_j seen from i and each of j's own neighbours
-            curvature_j = embedding[j, 2]
-            own = -curvature_i * table[k, 4]
-            other = -curvature_j * table[k, 4]
+            il = _block(indices[m], begin, used, block_of, columns)
+            pull = other * slopes[m]
             for a in range(3):
                 for b in range(3):
-                    blocks[ij, a, b] += own * gradient[i, a] * units[k, b] - other * units[k, a] * gradient[j, b]
-            for m in range(offsets[j], offsets[j + 1]):
-                if not in_density[m]:
-                    continue
-                il = _block(indices[m], first, used, block_of, columns)
-                pull = other * table[m, 4]
-                for a in range(3):
-                    for b in range(3):
-                        blocks[il, a, b] += pull * units[k, a] * units[m, b]
+                    blocks[il, a, b] += pull * units[k, a] * units[m, b]
 
 
 @njit(cache=True, inline="always")

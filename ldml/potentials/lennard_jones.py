@@ -79,6 +79,7 @@ class LennardJones(Potential):
         _check_parameters(epsilon, sigma, cutoff, truncation, switch_from, element)
         self.epsilon, self.sigma, self.element = float(epsilon), float(sigma), element
         self.elements = frozenset({element})
+        self.stiffness = 1000.0 * self.epsilon / self.sigma**2  # a dozen bonds at 57 to 100 epsilon/sigma^2
         self.truncation = "none" if cutoff is None else truncation
         self.cutoff = self.hessian_range = np.inf if cutoff is None else float(cutoff)
         self.switch_from = 0.9 * self.cutoff if switch_from is None else float(switch_from)

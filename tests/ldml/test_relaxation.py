@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from ase import Atoms
 
 import ldml
 from ldml.entropy.dynamical_matrix import dynamical_matrix
@@ -73,3 +74,16 @@ def test_cancel(am04, crystal4):
     with pytest.raises(Cancelled):
         ldml.relax(interstitial_cluster(crystal4, 1), am04, progress=watcher)
     assert watcher.n == 5
+
+
+def test_lennard_jones_clusters_relax_from_random_starts():
+    """In reduced units the bonds are stiffer than those of any metal in eV and Å: steps chosen for iron would diverge."""
+    lj = ldml.get_potential("LJ")
+    for seed in range(3):
+        rng = np.random.default_rng(seed)
+        grid = 1.2 * np.stack(np.meshgrid(*[np.arange(3)] * 3, indexing="ij"), axis=-1).reshape(-1, 3)[:13]
+        start = Atoms("X13", positions=grid + rng.normal(scale=0.15, size=(13, 3)))
+        relaxed = ldml.relax(start, lj, 1e-6, seed=seed)
+        assert relaxed.is_minimum
+        # the icosahedron, the lowest of LJ13 (Cambridge Cluster Database), bounds every other minimum from below
+        assert -44.326802 < relaxed.energy < -35.0

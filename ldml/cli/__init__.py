@@ -1,0 +1,24 @@
+"""The command line: ``ldml <verb>``, one module for each kind of work.
+
+Every verb prints a short report, or one JSON object with ``--json``; progress goes to the terminal only. Bad input gives one
+line and exit code 2.
+"""
+
+from __future__ import annotations
+
+import click
+
+from ldml.cli.dashboard import serve
+from ldml.cli.databases import generate
+from ldml.cli.reference import entropy, prefactor, relax
+from ldml.cli.surrogate import fit, predict
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="ldml")
+def main():
+    """Vibrational entropy of crystal defects: exact, and learned by a linear model."""
+
+
+for verb in (relax, entropy, prefactor, fit, predict, generate, serve):
+    main.add_command(verb)

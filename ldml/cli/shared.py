@@ -1,0 +1,103 @@
+"""What every verb shares: errors in one line, progress on the terminal, reports as text or JSON, structures from files."""
+
+from __future__ import annotations
+
+import json
+import sys
+import warnings
+from functools import wraps
+from pathlib import Path
+
+import click
+from ase import Atoms
+
+from ldml.errors import ConvergenceError, InputError
+from ldml.potentials.base import Potential
+
+FilePath = click.Path(path_type=Path)
+
+
+class _OneLine(click.ClickException):
+    exit_code = 2
+
+
+def clear_errors(command):
+    @wraps(command)
+    def wrapped(*args, **kwargs):
+        try:
+            return command(*args, **kwargs)
+        except (InputError, ConvergenceError) as error:
+            raise _OneLine(" ".join(str(error).split())) from error
+
+    return wrapped
+
+
+class TerminalProgress:
+    """One line on a terminal's standard error, rewritten as work goes on; silent elsewhere."""
+
+    def __init__(self):
+        self._shown = sys.stderr.isatty()
+
+    def update(self, done: int, total: int, stage: str = "") -> None:
+        if self._shown:
+            width = 24
+            filled = width * done // max(total, 1)
+            click.echo(f"\r\033[K[{'#' * filled}{'-' * (width - filled)}] {done}/{total} {stage}", err=True, nl=False)
+
+    def check(self) -> None:
+        pass
+
+    def finish(self) -> None:
+        if self._shown:
+            click.echo("\r\033[K", err=True, nl=False)
+
+
+def print_result(result: dict, as_json: bool, lines: list[str]) -> None:
+    click.echo(json.dumps(result) if as_json else "\n".join(lines))
+
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")
+potential_option = click.option(
+    "--potential",
+    default="Fe-AM04",
+    show_default=True,
+    help="Name of the potential, or FILE[:ELEMENT] with its tables.",
+)
+workers_option = click.option("--workers", default=1, show_default=True, help="Processes, one structure each.")
+
+
+def single_structure(file: Path) -> Atoms:
+    """The structure in a file that must hold one."""
+    from ldml.structure_files import read_structures
+
+    frames = read_structures(file)
+    if len(frames) != 1:
+        raise InputError(f"{file.name!r} holds {len(frames)} structures; give a file with one")
+    return frames[0]
+
+
+def crystal_for(atoms: Atoms, potential, bulk_file: Path | None) -> Atoms:
+    """The perfect crystal given, or the one that fills the cell of `atoms`."""
+    from ldml.structures import matching_crystal
+
+    if bulk_file is not None:
+        return single_structure(bulk_file)
+    bulk = matching_crystal(atoms, potential.lattice_constant, lattice=potential.lattice)
+    if bulk is None:
+        raise InputError(
+            f"no {potential.lattice} crystal of {potential.name} fills the cell {atoms.cell.lengths().round(3).tolist()} Å; "
+            f"give the perfect crystal with --bulk"
+        )
+    return bulk
+
+
+def chosen_potential(text: str) -> Potential:
+    """The potential that an option names; what its files make us warn of goes to standard error, one line each."""
+    from ldml.potentials.files import potential_from_argument
+
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        potential = potential_from_argument(text)
+    for warning in caught:
+        click.echo(f"warning: {' '.join(str(warning.message).split())}", err=True)
+    return potential
