@@ -15,6 +15,7 @@ import scipy.linalg
 import scipy.sparse
 import scipy.sparse.linalg
 from ase import Atoms
+from numba import njit
 
 from ldml.errors import InputError
 from ldml.units import THZ
@@ -101,13 +102,23 @@ def _mass_weighted(hessian, weights):
     factor = weights[rows] * weights[hessian.indices]
     data = hessian.data * factor[:, None, None]
     matrix = scipy.sparse.bsr_array((data, hessian.indices, hessian.indptr), shape=hessian.shape)
-    places = rows * (hessian.shape[0] // 3) + hessian.indices
-    if len(np.unique(places)) < len(places):
+    if _lists_a_block_twice(hessian.indptr, hessian.indices):
         # contributions to one block listed apart: everything later takes blocks as final
         merged = matrix.tocsr()
         merged.sum_duplicates()
         matrix = merged.tobsr(blocksize=(3, 3))
     return matrix
+
+
+@njit(cache=True)
+def _lists_a_block_twice(row_start, columns):
+    last_row = np.full(len(row_start) - 1, -1)
+    for i in range(len(row_start) - 1):
+        for k in range(row_start[i], row_start[i + 1]):
+            if last_row[columns[k]] == i:
+                return True
+            last_row[columns[k]] = i
+    return False
 
 
 def _zero_modes(matrix, atoms):
