@@ -7,6 +7,7 @@ import re
 import numpy as np
 from ase import Atoms
 from ase.build import bulk as ase_bulk
+from ase.data import chemical_symbols
 
 from ldml.errors import InputError, StructureError
 from ldml.neighbours import cell_heights, neighbour_list
@@ -183,7 +184,8 @@ def check_same_cell(defect: Atoms, bulk: Atoms) -> None:
 
 
 def _check_elements(atoms, elements, where):
-    unknown = sorted(set(atoms.symbols) - set(elements))
+    present = {chemical_symbols[number] for number in np.unique(atoms.numbers)}
+    unknown = sorted(present - set(elements))
     if unknown:
         known = ", ".join(sorted(elements))
         raise StructureError(f"{where} contains {', '.join(unknown)}, but the potential knows only {known}")

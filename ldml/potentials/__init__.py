@@ -5,8 +5,9 @@ from ase import Atoms
 from ldml.errors import InputError
 from ldml.potentials.base import Evaluator, Potential
 from ldml.potentials.eam import AcklandMendelev2004
+from ldml.potentials.eam_tables import CoarseTableWarning, EamTable
 from ldml.potentials.lennard_jones import LennardJones
-from ldml.potentials.meam import EtesamiAsadi2018
+from ldml.potentials.meam import EtesamiAsadi2018, Meam
 from ldml.registry import Registry
 from ldml.structures import supercell
 
@@ -19,7 +20,19 @@ POTENTIALS = Registry(
     },
 )
 
-__all__ = ["POTENTIALS", "AcklandMendelev2004", "Evaluator", "Potential", "get_potential", "perfect_crystal"]
+__all__ = [
+    "POTENTIALS",
+    "AcklandMendelev2004",
+    "CoarseTableWarning",
+    "EamTable",
+    "EtesamiAsadi2018",
+    "Evaluator",
+    "LennardJones",
+    "Meam",
+    "Potential",
+    "get_potential",
+    "perfect_crystal",
+]
 
 
 def get_potential(potential: str | Potential) -> Potential:

@@ -75,6 +75,19 @@ def test_hessian_is_the_derivative_of_the_forces(potential, structures):
         np.testing.assert_allclose(hessian, numerical, atol=2e-6 * np.abs(hessian).max())
 
 
+def test_hessian_without_storing_it(potential, structures, rng):
+    """As an operator and in stacks of rows it is the same matrix."""
+    for atoms in structures:
+        hessian = potential.hessian(atoms).toarray()
+        tolerance = 1e-12 * np.abs(hessian).max() * len(hessian)
+        for vectors in (rng.normal(size=len(hessian)), rng.normal(size=(len(hessian), 4))):
+            np.testing.assert_allclose(potential.hessian_operator(atoms) @ vectors, hessian @ vectors, atol=tolerance)
+        stacked = np.zeros_like(hessian)
+        for first, rows in potential.hessian_row_blocks(atoms):
+            stacked[3 * first : 3 * first + rows.shape[0]] += rows.toarray()
+        np.testing.assert_allclose(stacked, hessian, atol=tolerance)
+
+
 def test_hessian_differences_converge_to_second_order(potential, structures):
     atoms = structures[0]
     column = potential.hessian(atoms).toarray()[:, 0]
