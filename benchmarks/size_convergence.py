@@ -1,8 +1,8 @@
 """Formation entropy against cell size: ``python -m benchmarks.size_convergence [--sizes 8 10 12 16 20 28 40] [--figure FILE]``.
 
-A vacancy and a <110> dumbbell, of Fe-AM04 unless ``--potential`` says otherwise, relaxed in 8a0 and carried to larger cells, relaxed
-there by preconditioned Newton steps; S_f by the lattice Green's function. ``--sizes 80`` is the cell of 1,024,000 sites. The figure shows the distance
-to the infinite crystal, which is the value of the largest cell corrected by a fit in 1/N.
+A vacancy and a <110> dumbbell, of Fe-AM04 unless ``--potential`` says otherwise, relaxed in 8a0 and carried to larger cells,
+relaxed there by preconditioned Newton steps; S_f by the lattice Green's function. ``--sizes 80`` is the cell of 1,024,000
+sites. The figure shows the distance to the infinite crystal, which is the value of the largest cell corrected by a fit in 1/N.
 """
 
 from __future__ import annotations

@@ -63,7 +63,9 @@ potential_option = click.option(
     show_default=True,
     help="Name of the potential, or FILE[:ELEMENT] with its tables.",
 )
-workers_option = click.option("--workers", default=1, show_default=True, help="Processes, one structure each.")
+workers_option = click.option(
+    "--workers", type=click.IntRange(min=1), default=1, show_default=True, help="Processes, one structure each."
+)
 
 
 def single_structure(file: Path) -> Atoms:
