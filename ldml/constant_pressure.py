@@ -18,11 +18,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
 from ase import Atoms
 
 from ldml.entropy.bulk import bulk_entropy
 from ldml.entropy.formation import FormationEntropy, crystal_cell, formation_energy, formation_entropy
-from ldml.errors import ConvergenceError
+from ldml.errors import ConvergenceError, InputError
 from ldml.potentials import Potential, get_potential
 from ldml.potentials.crystal import pressure as pressure_of
 from ldml.progress import NULL_PROGRESS, Progress
@@ -53,8 +54,12 @@ class ConstantPressureEntropy:
         Its volume less that of N_d atoms of the crystal.
     atomic_volume : float, Å³
         Of the crystal.
+    local : (n,) float or None, k_B
+        Each atom's entropy less that of an atom of the crystal at its own volume; over all atoms it sums to ``value``.
     constant_volume : FormationEntropy
         In the cell of the crystal.
+    relaxed_volume : FormationEntropy
+        At constant volume, too, but in the cell of the relaxed defect; its ``defect`` is the entropy S_d(V + dV).
     formation_energy : float, eV
         At constant volume.
     atoms : Atoms
@@ -67,7 +72,9 @@ class ConstantPressureEntropy:
     relaxation_volume: float
     formation_volume: float
     atomic_volume: float
+    local: np.ndarray | None
     constant_volume: FormationEntropy
+    relaxed_volume: FormationEntropy
     formation_energy: float
     atoms: Atoms
 
@@ -129,6 +136,7 @@ def constant_pressure_entropy(
     ratio = len(defect) / len(bulk)
     before, after = (bulk_entropy(strained(unit, s), repeats, potential, **thermal).total for s in (0.0, strain))
 
+    local = None if there.local is None else there.local + (after - before) / len(bulk)
     volume, energy = bulk.get_volume(), potential.energy(bulk)
     growth = relaxed.get_volume() - volume
     formation_volume = relaxed.get_volume() - ratio * volume
@@ -140,7 +148,9 @@ def constant_pressure_entropy(
         relaxation_volume=growth,
         formation_volume=formation_volume,
         atomic_volume=volume / len(bulk),
+        local=local,
         constant_volume=fixed,
+        relaxed_volume=there,
         formation_energy=formation_energy(potential.energy(defect), len(defect), energy, len(bulk)),
         atoms=relaxed,
     )
@@ -168,6 +178,8 @@ def relax_to_pressure(
     ConvergenceError
         If the pressure is not reached in `max_steps` or the cell strains by more than 5 %.
     """
+    if not np.isfinite(target):
+        raise InputError(f"a pressure of {target} GPa is not a number")
     # the pressure of the defect falls with the strain about as fast as that of its crystal
     slope = (pressure_of(strained(bulk, 1e-3), potential) - pressure_of(strained(bulk, -1e-3), potential)) / 2e-3
     tolerance = PRESSURE_TOLERANCE * 1024 / len(bulk)
@@ -182,11 +194,11 @@ def relax_to_pressure(
         if previous is not None and strain != previous[0]:
             slope = (excess - previous[1]) / (strain - previous[0])
         previous = (strain, excess)
-        strain -= excess / slope
-        if not abs(strain) < MAX_STRAIN:
+        strain = float(np.clip(strain - excess / slope, -MAX_STRAIN, MAX_STRAIN))
+        if strain == previous[0]:
             break
         current = rest(strained(current, (1.0 + strain) / (1.0 + previous[0]) - 1.0))
     raise ConvergenceError(
-        f"the pressure of the defect is {excess:+.3g} GPa off {target:.3g} GPa at a strain of {100 * previous[0]:.2f} %; "
-        f"is the crystal at the equilibrium lattice constant of the potential?"
+        f"a pressure of {target:.4g} GPa was not reached: {excess:+.3g} GPa are left at a strain of {100 * previous[0]:.2f} %, "
+        f"and the most allowed is {100 * MAX_STRAIN:g} %; choose a smaller pressure"
     )

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from ase import Atoms
-from ase.optimize import LBFGS
+from ase.optimize import FIRE, LBFGS
 
 from ldml.entropy.dynamical_matrix import DynamicalMatrix, dynamical_matrix, lowest_modes
 from ldml.entropy.harmonic import instability, is_minimum
@@ -19,6 +19,9 @@ from ldml.errors import ConvergenceError, InputError
 from ldml.potentials import Potential, get_potential
 from ldml.progress import NULL_PROGRESS, Progress
 from ldml.structures import rattled
+
+DOWNHILL_STEPS = 100
+"""Of damped dynamics, to get away from a saddle."""
 
 
 @dataclass(frozen=True)
@@ -94,11 +97,13 @@ def relax(
     potential.check(atoms)
     if not fmax > 0:
         raise InputError(f"fmax = {fmax} eV/Å must be positive")
+    if max_tries < 1:
+        raise InputError(f"max_tries = {max_tries} must be at least 1")
     current = rattled(atoms, rattle, np.random.default_rng(seed)) if rattle else atoms.copy()
     calculator = potential.calculator()
     n_steps = 0
     for n_kicks in range(max_tries):
-        n_steps += _quench(current, calculator, fmax, max_steps, progress)
+        n_steps += _quench(current, calculator, fmax, max_steps, progress, downhill=n_kicks > 0)
         if not check_minimum:
             return _result(current, calculator, n_steps, n_kicks, checked=False)
         progress.update(1, 1, "testing the minimum")
@@ -119,6 +124,10 @@ class _Reporter:
 
     def __call__(self):
         force = max_norm(self.atoms.get_forces())
+        if not np.isfinite(force):
+            raise ConvergenceError(
+                f"the forces cannot be brought below fmax = {self.fmax:g} eV/Å: their rounding is larger; allow 1e-10 or more"
+            )
         self.first = self.first or max(force, self.fmax)
         span = np.log(self.first / self.fmax) or 1.0
         done = int(100 * min(max(np.log(self.first / max(force, self.fmax)) / span, 0.0), 1.0))
@@ -131,8 +140,14 @@ def max_norm(vectors: np.ndarray) -> float:
     return float(np.sqrt(np.max(np.sum(np.square(vectors), axis=1))))
 
 
-def _quench(atoms, calculator, fmax, max_steps, progress):
+def _quench(atoms, calculator, fmax, max_steps, progress, *, downhill=False):
     atoms.calc = calculator
+    n_before = 0
+    if downhill:
+        # plain L-BFGS may climb back to the saddle it was kicked off; damped dynamics goes down only
+        damped = FIRE(atoms, logfile=None, maxstep=0.1)
+        damped.run(fmax=fmax, steps=DOWNHILL_STEPS)
+        n_before = damped.nsteps
     minimiser = LBFGS(atoms, logfile=None, maxstep=0.2, memory=30, alpha=calculator.potential.stiffness)
     minimiser.attach(_Reporter(atoms, fmax, progress))
     converged = minimiser.run(fmax=fmax, steps=max_steps)
@@ -141,7 +156,7 @@ def _quench(atoms, calculator, fmax, max_steps, progress):
             f"relaxation stopped after {max_steps} steps with a force of {max_norm(atoms.get_forces()):.2g} eV/Å left, "
             f"above {fmax:g} eV/Å; allow more steps or start closer to a minimum"
         )
-    return minimiser.nsteps
+    return n_before + minimiser.nsteps
 
 
 def _kick(dynamics: DynamicalMatrix, size):

@@ -130,6 +130,8 @@ def strained(atoms: Atoms, strain: float) -> Atoms:
 
 def rattled(atoms: Atoms, amplitude: float, rng: np.random.Generator) -> Atoms:
     """Copy of `atoms` with normal random displacements of standard deviation `amplitude` (Å)."""
+    if not amplitude >= 0:
+        raise InputError(f"a random displacement of {amplitude} Å is negative; give zero or more")
     copy = atoms.copy()
     copy.positions += rng.normal(scale=amplitude, size=copy.positions.shape)
     return copy
@@ -188,7 +190,9 @@ def _check_elements(atoms, elements, where):
     unknown = sorted(present - set(elements))
     if unknown:
         known = ", ".join(sorted(elements))
-        raise StructureError(f"{where} contains {', '.join(unknown)}, but the potential knows only {known}")
+        raise StructureError(
+            f"{where} contains {', '.join(unknown)}, but the potential knows only {known}; choose another potential"
+        )
 
 
 def _check_cell(atoms, where):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -13,6 +14,7 @@ from ase import Atoms
 from ldml.cli.shared import (
     FilePath,
     TerminalProgress,
+    check_output,
     chosen_potential,
     clear_errors,
     crystal_for,
@@ -25,6 +27,8 @@ from ldml.cli.shared import (
 from ldml.errors import ConvergenceError, InputError
 from ldml.potentials import Potential
 
+STRESS_FREE, ENERGY_NOISE = 0.01, 1e-3
+"""GPa and eV; smaller values need no remark."""
 NEWTON_FROM = 8000
 """Atoms from which Newton steps preconditioned by the crystal's Green's function relax faster than L-BFGS."""
 UNITS = {"entropy": "k_B", "energy": "eV", "force": "eV/Å", "temperature": "K", "pressure": "GPa", "volume": "Å³"}
@@ -65,9 +69,13 @@ class _Reference:
 @potential_option
 @click.option("--fmax", default=1e-6, show_default=True, help="Largest force left on an atom, eV/Å.")
 @click.option(
-    "--rattle", default=0.01, show_default=True, help="Random displacement of the start, Å; it breaks symmetry."
+    "--rattle",
+    type=click.FloatRange(min=0),
+    default=0.01,
+    show_default=True,
+    help="Random displacement of the start, Å; it breaks symmetry.",
 )
-@click.option("--seed", default=0, show_default=True, help="Of the random displacement.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the random displacement.")
 @click.option(
     "--pressure", type=float, help="Also scale the cell until the pressure is this, GPa [default: the cell is kept]."
 )
@@ -81,6 +89,7 @@ class _Reference:
 @clear_errors
 def relax(files, output, potential, fmax, rattle, seed, pressure, method, check, workers, as_json):
     """Relax the structures in FILES (extended XYZ) to minima."""
+    check_output(output)
     options = _Relaxation(chosen_potential(potential), fmax, rattle, seed, pressure, method, check)
     results, failures = _run(partial(_relax_one, options), files, workers)
     _write(output, [atoms for atoms, _ in results])
@@ -90,7 +99,9 @@ def relax(files, output, potential, fmax, rattle, seed, pressure, method, check,
         f"{report['n_steps']} steps" + (f", {report['n_kicks']} kicks off saddles" if report["n_kicks"] else "")
         for report in reports
     ]
-    _finish(reports, failures, as_json, [*lines, f"{len(reports)} relaxed structures written to {output}"])
+    if reports:
+        lines.append(f"{len(reports)} relaxed structures written to {output}")
+    _finish(reports, failures, as_json, lines)
 
 
 @click.command()
@@ -102,7 +113,8 @@ def relax(files, output, potential, fmax, rattle, seed, pressure, method, check,
 @click.option(
     "--method", default="auto", show_default=True,
     type=click.Choice(["auto", "cholesky", "eigenvalues", "eigenvectors", "shifts", "lanczos", "green"]),
-    help="green: the lattice Green's function, for cells too large to factorise; auto chooses by size.",
+    help="auto chooses by size and by what is asked. cholesky, eigenvalues: totals only; eigenvectors, shifts, lanczos: --local, "
+    "too; green: the lattice Green's function, classical, for cells too large to factorise.",
 )  # fmt: skip
 @click.option(
     "--hessian", default="auto", show_default=True, type=click.Choice(["auto", "analytic", "differences", "paper"]),
@@ -119,7 +131,7 @@ def relax(files, output, potential, fmax, rattle, seed, pressure, method, check,
     type=float,
     help="Formation values at this pressure, GPa, the cell relaxed [default: constant volume].",
 )
-@click.option("--output", type=FilePath, help="Write the structures with their entropies as extended XYZ.")
+@click.option("--output", "-o", type=FilePath, help="Write the structures with their entropies as extended XYZ.")
 @workers_option
 @json_option
 @clear_errors
@@ -128,6 +140,8 @@ def entropy(
     output, workers, as_json,
 ):  # fmt: skip
     """Exact harmonic entropies of the structures in FILES (extended XYZ)."""
+    if output:
+        check_output(output)
     options = _Reference(
         chosen_potential(potential),
         bulk_file,
@@ -211,9 +225,13 @@ def _run(compute, files, workers):
         return [compute(*frames[0], progress)], []
     results, failures = [], []
     with task_map(min(workers, len(frames))) as run:
-        for done, result in enumerate(run(partial(_guarded, compute), frames), start=1):
-            progress.update(done, len(frames), f"structures, {len(failures)} failed")
-            (failures if isinstance(result, dict) else results).append(result)
+        try:
+            for done, result in enumerate(run(partial(_guarded, compute), frames), start=1):
+                progress.update(done, len(frames), f"structures, {len(failures)} failed")
+                (failures if isinstance(result, dict) else results).append(result)
+        except BrokenProcessPool:
+            message = "a worker process was ended by the system, perhaps for want of memory; use fewer workers"
+            failures += [{"name": name, "message": message} for name, _ in frames[len(results) + len(failures) :]]
     progress.finish()
     return results, failures
 
@@ -224,6 +242,8 @@ def _guarded(compute, frame):
         return compute(name, atoms, None)
     except (InputError, ConvergenceError) as error:
         return {"name": name, "message": " ".join(str(error).split())}
+    except Exception as error:  # one structure must not cost the others what they took
+        return {"name": name, "message": f"{type(error).__name__}: {' '.join(str(error).split())}"}
 
 
 def _relax_one(options, name, atoms, progress):
@@ -266,7 +286,7 @@ def _entropy_one(options, name, atoms, progress):
     potential.check(atoms, name=name)
     bulk = crystal_for(atoms, potential, options.bulk_file)
     if options.relax_first:
-        atoms = _relaxed(atoms, potential, "auto", 1e-6, progress).atoms
+        atoms = _relaxed(atoms, potential, "auto", 1e-6, progress, bulk=bulk).atoms
     settings = {
         "local": options.local,
         "method": options.method,
@@ -276,13 +296,13 @@ def _entropy_one(options, name, atoms, progress):
         "convention": options.convention,
         "progress": progress,
     }
-    if options.pressure is None:
-        pressed = {"constraint": "constant volume"}
-        result = formation_entropy(atoms, bulk, potential, **settings)
-        value = result.value
-    else:
-        atoms, result, value, pressed = _under_pressure(options, atoms, bulk, settings)
     energy = formation_energy(potential.energy(atoms), len(atoms), potential.energy(bulk), len(bulk))
+    notes = _notes(atoms, bulk, potential, energy)
+    if options.pressure is None:
+        result = formation_entropy(atoms, bulk, potential, **settings)
+        value, local, pressed = result.value, result.local, {"constraint": "constant volume"}
+    else:
+        atoms, result, value, local, pressed = _under_pressure(options, atoms, bulk, settings)
     report = {
         "name": name,
         "potential": potential.name,
@@ -302,60 +322,84 @@ def _entropy_one(options, name, atoms, progress):
         "method": result.method,
         "hessian": result.defect.hessian,
         **pressed,
+        "notes": notes,
         "units": UNITS,
     }
     if options.local:
-        report["local_entropy"] = result.local.tolist()
+        report["local_entropy"] = local.tolist()
         report["local_atoms"] = None if result.local_atoms is None else result.local_atoms.tolist()
     return atoms, report
 
 
 def _under_pressure(options, atoms, bulk, settings):
-    """The same at constant pressure: structure, values at constant volume, S_f, and what the report adds."""
+    """The same at constant pressure: the structure, its S_f, value and shares at that pressure, and what the report adds."""
     from ldml.constant_pressure import constant_pressure_entropy
 
     rest = partial(_at_rest, options.potential, "auto", 1e-6, settings["progress"])
     found = constant_pressure_entropy(
         atoms, bulk, options.potential, pressure=options.pressure, relaxer=rest, **settings
     )
-    return (
-        found.atoms,
-        found.constant_volume,
-        found.value,
-        {
-            "constraint": f"pressure {round(found.pressure, 5) + 0.0:g} GPa",
-            "pressure": found.pressure,
-            "formation_entropy_constant_volume": found.constant_volume.value,
-            "formation_energy_constant_volume": found.formation_energy,
-            "formation_energy": found.formation_enthalpy,
-            "relaxation_volume": found.relaxation_volume,
-            "formation_volume": found.formation_volume,
-            "atomic_volume": found.atomic_volume,
-        },
-    )
+    pressed = {
+        "constraint": f"pressure {options.pressure:g} GPa",
+        "pressure": found.pressure,
+        "formation_entropy_constant_volume": found.constant_volume.value,
+        "formation_energy_constant_volume": found.formation_energy,
+        "formation_energy": found.formation_enthalpy,
+        "relaxation_volume": found.relaxation_volume,
+        "formation_volume": found.formation_volume,
+        "atomic_volume": found.atomic_volume,
+    }
+    return found.atoms, found.relaxed_volume, found.value, found.local, pressed
+
+
+def _notes(atoms, bulk, potential, energy):
+    """What a careful reader should know of the input."""
+    from ldml.entropy.formation import is_ground_state_crystal
+    from ldml.potentials.crystal import pressure
+
+    notes = []
+    if bulk.pbc.all() and abs(under := pressure(bulk, potential)) > STRESS_FREE:
+        notes.append(f"the crystal is under {under:.2f} GPa: the values at constant volume are those at that pressure")
+    if not is_ground_state_crystal(bulk, potential):
+        notes.append("the crystal was not recognised as the ground state of the potential and is taken as given")
+    if energy < -ENERGY_NOISE and len(atoms) != len(bulk):
+        notes.append("the formation energy is negative: the crystal is not the ground state of this potential")
+    return notes
 
 
 def _at_rest(potential, method, fmax, progress, atoms):
     return _relaxed(atoms, potential, method, fmax, progress, rattle=0.0, check_minimum=False).atoms
 
 
-def _relaxed(atoms, potential, method, fmax, progress, *, check_minimum=True, **start):
+def _relaxed(atoms, potential, method, fmax, progress, *, bulk=None, rattle=0.01, seed=0, check_minimum=True):
     """Relax by L-BFGS, or, in large cells of a known crystal, by preconditioned Newton steps."""
     from ldml.relaxation import relax as by_lbfgs
+    from ldml.structures import rattled
 
-    unit = repeats = None
-    if method != "lbfgs" and (method == "newton" or len(atoms) >= NEWTON_FROM):
-        from ldml.entropy.formation import crystal_cell
-
-        unit, repeats = crystal_cell(crystal_for(atoms, potential, None), potential)
-    if unit is None:
-        return by_lbfgs(atoms, potential, fmax, check_minimum=check_minimum, progress=progress, **start)
+    found = _crystal_to_relax_in(atoms, potential, method, bulk)
+    if found is None:
+        return by_lbfgs(
+            atoms, potential, fmax, rattle=rattle, seed=seed, check_minimum=check_minimum, progress=progress
+        )
     from ldml.entropy.lattice_green import LatticeGreen
     from ldml.newton import relax_newton
 
-    return relax_newton(
-        atoms, LatticeGreen(unit, repeats, potential), fmax, check_minimum=check_minimum, progress=progress
-    )
+    start = rattled(atoms, rattle, np.random.default_rng(seed))
+    return relax_newton(start, LatticeGreen(*found, potential), fmax, check_minimum=check_minimum, progress=progress)
+
+
+def _crystal_to_relax_in(atoms, potential, method, bulk):
+    """Unit cell and repeats for Newton's method; None where L-BFGS is to be taken."""
+    from ldml.entropy.formation import crystal_cell
+
+    if method == "lbfgs" or (method == "auto" and len(atoms) < NEWTON_FROM):
+        return None
+    try:
+        return crystal_cell(crystal_for(atoms, potential, None) if bulk is None else bulk, potential)
+    except InputError:
+        if method == "newton":
+            raise
+        return None
 
 
 def _entropy_lines(report):
@@ -365,7 +409,7 @@ def _entropy_lines(report):
         f"{report['potential']}",
         f"  S_f   {report['formation_entropy']:12.4f}{error} k_B   formation, {report['constraint']}, convention "
         f"{report['convention']!r}, {report['statistics']}",
-        f"  E_f   {report['formation_energy']:12.4f} eV",
+        f"  {'H_f' if 'pressure' in report else 'E_f'}   {report['formation_energy']:12.4f} eV",
     ]
     if "pressure" in report:
         lines += [
@@ -385,6 +429,7 @@ def _entropy_lines(report):
         order = np.argsort(-np.abs(local))[:5]
         listed = ", ".join(f"atom {atoms[i]} {local[i]:+.3f}" for i in order)
         lines.append(f"  largest shares of S_f (k_B): {listed}")
+    lines += [f"  note: {note}" for note in report["notes"]]
     return lines
 
 

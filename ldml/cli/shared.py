@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import warnings
 from functools import wraps
@@ -53,7 +54,7 @@ class TerminalProgress:
 
 
 def print_result(result: dict, as_json: bool, lines: list[str]) -> None:
-    click.echo(json.dumps(result) if as_json else "\n".join(lines))
+    click.echo(json.dumps(result, allow_nan=False) if as_json else "\n".join(lines))
 
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")
@@ -61,7 +62,7 @@ potential_option = click.option(
     "--potential",
     default="Fe-AM04",
     show_default=True,
-    help="Name of the potential, or FILE[:ELEMENT] with its tables.",
+    help="Name, such as Fe-EtesamiAsadi2018; or FILE[:ELEMENT], an EAM table; or LIBRARY,PARAMETERS:ELEMENT of MEAM.",
 )
 workers_option = click.option(
     "--workers", type=click.IntRange(min=1), default=1, show_default=True, help="Processes, one structure each."
@@ -84,6 +85,11 @@ def crystal_for(atoms: Atoms, potential, bulk_file: Path | None) -> Atoms:
 
     if bulk_file is not None:
         return single_structure(bulk_file)
+    if potential.lattice_constant is None:
+        raise InputError(
+            f"{potential.name} names no ground-state crystal for a defect to be in; give the perfect crystal with --bulk "
+            f"(clusters have no formation entropy: ldml.harmonic_entropy gives their entropy)"
+        )
     bulk = matching_crystal(atoms, potential.lattice_constant, lattice=potential.lattice)
     if bulk is None:
         raise InputError(
@@ -103,3 +109,13 @@ def chosen_potential(text: str) -> Potential:
     for warning in caught:
         click.echo(f"warning: {' '.join(str(warning.message).split())}", err=True)
     return potential
+
+
+def check_output(path: Path) -> None:
+    """Refuse a file that cannot be written, before any work is done for it."""
+    if path.is_dir():
+        raise InputError(f"{str(path)!r} is a folder; give the name of a file")
+    if not path.parent.is_dir():
+        raise InputError(f"there is no folder {str(path.parent)!r} to write {path.name!r} into; make it first")
+    if not os.access(path if path.exists() else path.parent, os.W_OK):
+        raise InputError(f"{str(path)!r} cannot be written; choose another place")

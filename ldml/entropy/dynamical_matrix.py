@@ -23,6 +23,9 @@ from ldml.units import THZ
 ZERO_TOLERANCE = 1e-7
 """A rigid motion counts as a zero mode if D moves it by less than this fraction of the largest element of D."""
 
+ROUNDING = 1e-12
+"""eV/(Å² amu); smaller elements are taken for zero."""
+
 
 @dataclass(frozen=True)
 class DynamicalMatrix:
@@ -123,7 +126,8 @@ def _lists_a_block_twice(row_start, columns):
 
 def _zero_modes(matrix, atoms):
     """Orthonormal rigid motions that the matrix really leaves free: tested, not assumed."""
-    tolerance = ZERO_TOLERANCE * abs(matrix.diagonal()).max()
+    # a single atom's Hessian is rounding alone
+    tolerance = max(ZERO_TOLERANCE * abs(matrix.diagonal()).max(), ROUNDING)
     translations = _translations(atoms.get_masses())
     residual = np.abs(matrix @ translations).max()
     if residual > tolerance:

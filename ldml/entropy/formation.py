@@ -25,7 +25,7 @@ from ase import Atoms
 from ldml.entropy.bulk import bulk_entropy as k_space_entropy
 from ldml.entropy.defect_green import green_formation_entropy
 from ldml.entropy.harmonic import HarmonicEntropy, harmonic_entropy, mode_entropy
-from ldml.errors import InputError
+from ldml.errors import InputError, UnrelaxedError
 from ldml.potentials import Potential, get_potential
 from ldml.progress import Progress
 from ldml.structures import check_same_cell, unit_cell_of
@@ -53,7 +53,8 @@ class FormationEntropy:
     defect, bulk : HarmonicEntropy
         ``defect.method`` says how the value was obtained.
     error : float, k_B
-        Estimated error of ``value`` beyond rounding: 0 for a dense route.
+        Estimated error of the method for ``value``: 0 for a dense route. Errors of the Hessian, such as those of
+        differences of noisy forces, are not in it.
     """
 
     value: float | None
@@ -129,12 +130,11 @@ def formation_entropy(
     _check_convention(convention)
     thermal = {"temperature": temperature, "statistics": statistics}
     if bulk_entropy is None:
-        bulk_entropy = perfect_crystal_entropy(bulk, potential, hessian=hessian, progress=progress, **thermal)
+        bulk_entropy = perfect_crystal_entropy(
+            bulk, potential, hessian=hessian, force_tolerance=force_tolerance, progress=progress, **thermal
+        )
     if method == "green" or (method == "auto" and _suits_green(defect, bulk, potential, statistics, hessian)):
-        if statistics != "classical":
-            raise InputError(
-                "the lattice Green's function gives classical entropies; choose a dense method for quantum ones"
-            )
+        _check_green(potential, statistics, hessian)
         return _by_green(
             defect, bulk, potential, bulk_entropy, convention, local=local, local_atoms=local_atoms,
             force_tolerance=force_tolerance, progress=progress,
@@ -153,6 +153,7 @@ def perfect_crystal_entropy(
     temperature: float = 300.0,
     statistics: str = "classical",
     hessian: str = "auto",
+    force_tolerance: float = 1e-3,
     progress: Progress | None = None,
 ) -> HarmonicEntropy:
     """Entropy of a perfect crystal: from reciprocal space if it repeats the ground-state lattice, else as any structure."""
@@ -161,7 +162,12 @@ def perfect_crystal_entropy(
     # differences are taken of both sides, so that their errors cancel
     if found is not None and hessian in ("auto", "analytic"):
         return k_space_entropy(*found, potential, **options)
-    return harmonic_entropy(bulk, potential, hessian=hessian, progress=progress, **options)
+    try:
+        return harmonic_entropy(
+            bulk, potential, hessian=hessian, force_tolerance=force_tolerance, progress=progress, **options
+        )
+    except UnrelaxedError as error:
+        raise UnrelaxedError(f"in the perfect crystal: {error}", error.max_force) from error
 
 
 def crystal_cell(bulk: Atoms, potential: Potential) -> tuple[Atoms, np.ndarray]:
@@ -177,9 +183,15 @@ def crystal_cell(bulk: Atoms, potential: Potential) -> tuple[Atoms, np.ndarray]:
         lattice = f"the {potential.lattice} lattice" if potential.lattice else "any lattice known"
         raise InputError(
             f"the crystal of {len(bulk)} atoms in a cell of {bulk.cell.lengths().round(3).tolist()} Å does not repeat {lattice} of "
-            f"{potential.name}; use a dense method, such as method='cholesky'"
+            f"{potential.name} in conventional cells, which the lattice Green's function and constant pressure need; "
+            f"at constant volume dense methods do without"
         )
     return found
+
+
+def is_ground_state_crystal(bulk: Atoms, potential: Potential) -> bool:
+    """Whether `bulk` repeats the conventional cell of the potential's ground-state lattice, strained or not."""
+    return _unit_cell(bulk, potential) is not None
 
 
 def _unit_cell(bulk, potential):
@@ -196,6 +208,16 @@ def _suits_green(defect, bulk, potential, statistics, hessian):
         and potential.analytic_hessian
         and _unit_cell(bulk, potential) is not None
     )
+
+
+def _check_green(potential, statistics, hessian):
+    if statistics != "classical":
+        raise InputError(
+            "the lattice Green's function gives classical entropies; choose a dense method for quantum ones"
+        )
+    if not potential.analytic_hessian or hessian not in ("auto", "analytic"):
+        source = f"hessian={hessian!r}" if potential.analytic_hessian else f"{potential.name}, which has none,"
+        raise InputError(f"the lattice Green's function needs an analytic Hessian; with {source} choose a dense method")
 
 
 def _by_green(defect, bulk, potential, bulk_entropy, convention, *, local, local_atoms, force_tolerance, progress):

@@ -204,6 +204,10 @@ def entropy_of(
     """Entropy of a dynamical matrix, however it was obtained; parameters as in `harmonic_entropy`."""
     progress = progress or NULL_PROGRESS
     n_atoms = len(dynamics.masses)
+    if dynamics.n_zero_modes == 3 * n_atoms:
+        raise InputError(
+            f"{n_atoms} atom{'s' * (n_atoms > 1)} with rigid motions only: there are no vibrations to have an entropy"
+        )
     chosen = None if local_atoms is None else check_chosen(local_atoms, n_atoms)
     # a spectrum comes with the methods that have one, so there is nothing to ask for
     method = choose_method(method, n_atoms, local=local, chosen=chosen, spectrum=False, statistics=statistics)
@@ -304,6 +308,8 @@ def log_determinant_and_inverse(dynamics: DynamicalMatrix) -> tuple[float, np.nd
 
 def is_minimum(dynamics: DynamicalMatrix) -> bool:
     """Whether every mode but the rigid motions has a positive eigenvalue, by trying to factorise."""
+    if dynamics.n_zero_modes == dynamics.matrix.shape[0]:
+        return True
     return _factor_packed(dynamics)[1] == 0
 
 
@@ -527,4 +533,4 @@ def _hessian(atoms, potential, hessian, progress):
 def check_temperature(temperature: float) -> None:
     """Raise `InputError` unless the temperature (K) is positive."""
     if not (np.isfinite(temperature) and temperature > 0):
-        raise InputError(f"temperature {temperature} K is not positive")
+        raise InputError(f"temperature {temperature} K is not positive; give kelvin above zero")

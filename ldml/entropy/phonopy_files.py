@@ -85,6 +85,10 @@ def write_force_constants(path: str | Path, hessian) -> None:
     n_atoms = len(dense) // 3
     if dense.ndim != 2 or dense.shape != (3 * n_atoms, 3 * n_atoms):
         raise InputError(f"a Hessian has the shape (3N, 3N); this one has {dense.shape}")
+    if not np.isfinite(dense).all():
+        raise InputError("the Hessian has elements that are not finite; it is not written")
+    if not path.parent.is_dir():
+        raise InputError(f"there is no folder {str(path.parent)!r} to write {path.name!r} into")
     blocks = dense.reshape(n_atoms, 3, n_atoms, 3).transpose(0, 2, 1, 3)
     if _is_hdf5_name(path):
         with h5py.File(path, "w") as file:

@@ -24,13 +24,18 @@ from dataclasses import dataclass
 import numpy as np
 import scipy.linalg
 from ase import Atoms
+from ase.geometry import find_mic
 
 from ldml.entropy.dynamical_matrix import DynamicalMatrix, dynamical_matrix, frequencies, lowest_modes
-from ldml.entropy.harmonic import SINGULAR, check_relaxed, log_determinant
+from ldml.entropy.harmonic import SINGULAR, check_relaxed, check_temperature, log_determinant
 from ldml.errors import InputError
+from ldml.neighbours import neighbour_list
 from ldml.potentials import Potential, get_potential
 from ldml.progress import NULL_PROGRESS, Progress
 from ldml.units import BOLTZMANN, PLANCK, THZ
+
+LONGEST_BOND = 6.0
+"""Å; no two neighbours of a solid are farther apart."""
 
 
 @dataclass(frozen=True)
@@ -59,10 +64,12 @@ class Prefactor:
 
     def activation_entropy(self, temperature: float) -> float:
         """k_B ln(h nu*/k_B T), k_B, at `temperature` (K)."""
+        check_temperature(temperature)
         return float(np.log(PLANCK * 1e12 * self.attempt_frequency / (BOLTZMANN * temperature)))
 
     def rate(self, temperature: float) -> float:
         """Jumps a second over this saddle at `temperature` (K)."""
+        check_temperature(temperature)
         return float(1e12 * self.attempt_frequency * np.exp(-self.barrier / (BOLTZMANN * temperature)))
 
 
@@ -164,3 +171,15 @@ def _check_same_system(minimum, saddle):
         )
     if np.abs(minimum.cell.array - saddle.cell.array).max() > 1e-6 or (minimum.pbc != saddle.pbc).any():
         raise InputError("the minimum and the saddle have different cells; Vineyard's rate is for one cell")
+    # every atom of a jump stays within about a bond of where it was: one that does not has lost its place in the list
+    bond = neighbour_list(minimum.positions, minimum.cell.array, minimum.pbc, LONGEST_BOND).distances.min(
+        initial=LONGEST_BOND
+    )
+    moved = saddle.positions - minimum.positions
+    _, distances = find_mic(moved - np.median(moved, axis=0), minimum.cell, minimum.pbc)
+    farthest = int(distances.argmax())
+    if distances[farthest] > bond:
+        raise InputError(
+            f"atom {farthest} of the saddle is {distances[farthest]:.2f} Å from where it is in the minimum, more than a bond "
+            f"({bond:.2f} Å); give both with their atoms in the same order"
+        )

@@ -68,6 +68,8 @@ def thermodynamics(frequencies, temperatures, *, statistics: str = "classical", 
     temperatures = np.atleast_1d(np.asarray(temperatures, dtype=float))
     weights = np.ones(len(frequencies)) if weights is None else np.asarray(weights, dtype=float)
     _check(frequencies, temperatures, statistics)
+    if weights.shape != frequencies.shape:
+        raise InputError(f"{weights.shape} weights do not fit {len(frequencies)} frequencies; give one for each")
     functions = _classical if statistics == "classical" else _quantum
     per_mode = (functions(frequencies, temperature) for temperature in temperatures)
     S, U, C = (np.array(column) for column in zip(*((w @ weights for w in row) for row in per_mode), strict=True))
@@ -133,6 +135,12 @@ def _quantum(frequencies, temperature):
 def _check(frequencies, temperatures, statistics):
     if statistics not in STATISTICS:
         raise InputError(f"statistics {statistics!r} is unknown; choose {' or '.join(STATISTICS)}")
+    if not np.isfinite(frequencies).all():
+        raise InputError(
+            f"{int((~np.isfinite(frequencies)).sum())} of {len(frequencies)} frequencies are not finite numbers"
+        )
+    if len(temperatures) == 0:
+        raise InputError("no temperature is given; give at least one, in kelvin")
     if len(frequencies) and not frequencies.min() > 0:
         raise InputError(
             f"{int((frequencies <= 0).sum())} of {len(frequencies)} frequencies are not positive (lowest {frequencies.min():.3g} "

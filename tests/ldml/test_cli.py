@@ -76,6 +76,11 @@ def test_entropy_relaxes_on_request(run, files, vacancy4, crystal4, am04):
         (["entropy", "cluster.xyz"], "pbc = F F F"),
         (["entropy", "vacancy.xyz", "--potential", "Fe-AM4"], "did you mean 'Fe-AM04'"),
         (["entropy", "vacancy.xyz", "--temperature", "-5"], "temperature"),
+        (["entropy", "vacancy.xyz", "--output", "nowhere/out.xyz"], "no folder"),
+        (["entropy", "vacancy.xyz", "--method", "green", "--hessian", "paper"], "analytic Hessian"),
+        (["entropy", "cluster.xyz", "--potential", "LJ"], "knows only X"),
+        (["relax", "vacancy.xyz", "-o", "nowhere/out.xyz"], "no folder"),
+        (["relax", "vacancy.xyz", "-o", "."], "is a folder"),
         (["fit", "nowhere.h5"], "no dataset"),
         (["fit", "nowhere.h5", "--test", "1.5"], "--test"),
         (["fit", "fe-am04-8a0", "-p", "cutoff"], "NAME=VALUE"),
@@ -221,3 +226,35 @@ def test_prefactor(run, files, tmp_path, vacancy4, am04):
     assert report["units"]["frequency"] == "THz"
     assert "Vineyard" in run(*arguments, "--refine").output
     assert "not relaxed" in run(*arguments).output
+
+
+def test_shares_under_pressure_belong_to_the_value_printed(run, files):
+    report = json.loads(run("entropy", files / "vacancy.xyz", "--pressure", "0", "--local", "--json").output)
+    assert np.sum(report["local_entropy"]) == pytest.approx(report["formation_entropy"], abs=1e-6)
+    assert report["notes"] == []
+
+
+def test_notes_on_a_crystal_under_pressure(run, files, tmp_path, vacancy4):
+    from ldml.structures import strained
+
+    ase.io.write(tmp_path / "wide.xyz", strained(vacancy4, 0.01), format="extxyz")
+    report = json.loads(run("entropy", tmp_path / "wide.xyz", "--relax", "--json").output)
+    assert any("GPa" in note for note in report["notes"])
+
+
+def test_what_nobody_foresaw_in_one_structure_does_not_cost_the_others(run, files, tmp_path, monkeypatch):
+    from ldml.cli import reference
+
+    genuine = reference._relax_one
+
+    def fragile(options, name, atoms, progress):
+        if name == "shaken.xyz":
+            raise ZeroDivisionError("surprise")
+        return genuine(options, name, atoms, progress)
+
+    monkeypatch.setattr(reference, "_relax_one", fragile)
+    out = tmp_path / "out.xyz"
+    result = run("relax", files / "vacancy.xyz", files / "shaken.xyz", "-o", out)
+    assert result.exit_code == 1
+    assert "failed: shaken.xyz: ZeroDivisionError: surprise" in result.output
+    assert len(ase.io.read(out)) == 127

@@ -67,5 +67,20 @@ def test_bad_input(vacancy4, crystal4, am04):
         constant_pressure_entropy(vacancy4, rattled(crystal4, 0.01, np.random.default_rng(0)), am04)
     with pytest.raises(InputError, match="cells of the defect"):
         constant_pressure_entropy(strained(vacancy4, 0.01), crystal4, am04)
-    with pytest.raises(ConvergenceError, match="GPa off"):
+    with pytest.raises(ConvergenceError, match=r"80 GPa was not reached.*most allowed is 5 %"):
         relax_to_pressure(crystal4, crystal4, am04, 80.0, lambda atoms: atoms)
+
+
+def test_shares_sum_to_the_value_at_that_pressure(vacancy4, crystal4, am04):
+    found = constant_pressure_entropy(vacancy4, crystal4, am04, local=True)
+    assert found.local.sum() == pytest.approx(found.value, abs=1e-7)
+    assert found.relaxed_volume.local.sum() == pytest.approx(found.relaxed_volume.value, abs=1e-7)
+
+
+def test_pressures_near_the_largest_strain_are_reached(crystal4, am04):
+    """30 GPa is within 5 %, though the first step of the secant method, linear from zero, is beyond."""
+    squeezed, strain = relax_to_pressure(crystal4, crystal4, am04, 30.0, lambda atoms: atoms)
+    assert -0.05 < strain < -0.04
+    assert pressure(squeezed, am04) == pytest.approx(30.0, abs=1e-3)
+    with pytest.raises(InputError, match="nan GPa"):
+        relax_to_pressure(crystal4, crystal4, am04, float("nan"), lambda atoms: atoms)

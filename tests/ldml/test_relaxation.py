@@ -87,3 +87,23 @@ def test_lennard_jones_clusters_relax_from_random_starts():
         assert relaxed.is_minimum
         # the icosahedron, the lowest of LJ13 (Cambridge Cluster Database), bounds every other minimum from below
         assert -44.326802 < relaxed.energy < -35.0
+
+
+def test_one_atom_has_nothing_to_relax_and_no_vibrations(am04):
+    crystal = Atoms("Fe", cell=2.85 / 2 * (np.ones((3, 3)) - 2 * np.eye(3)), pbc=True)
+    assert ldml.relax(crystal, am04).is_minimum
+    with pytest.raises(InputError, match="no vibrations"):
+        ldml.harmonic_entropy(crystal, am04)
+
+
+def test_forces_below_their_rounding_are_not_promised(vacancy4, am04):
+    with pytest.raises(ConvergenceError, match="rounding"):
+        ldml.relax(vacancy4, am04, 1e-16)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"), [({"rattle": -1.0}, "-1.0 Å is negative"), ({"max_tries": 0}, "max_tries")]
+)
+def test_senseless_options_are_refused(vacancy4, am04, options, words):
+    with pytest.raises(InputError, match=words):
+        ldml.relax(vacancy4, am04, **options)

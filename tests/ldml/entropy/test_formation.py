@@ -65,10 +65,12 @@ def test_bad_requests_are_refused(vacancy4, crystal4, am04, exact):
     shaken = rattled(crystal4, 1e-3, np.random.default_rng(0))
     with pytest.raises(InputError, match="does not repeat the bcc lattice"):
         ldml.formation_entropy(vacancy4, shaken, am04, method="green", bulk_entropy=exact.bulk)
-    with pytest.raises(InputError, match="not relaxed"):
+    with pytest.raises(InputError, match=r"in the perfect crystal: .* not relaxed"):
         ldml.formation_entropy(vacancy4, shaken, am04)
     with pytest.raises(InputError, match="classical"):
         ldml.formation_entropy(vacancy4, crystal4, am04, method="green", statistics="quantum")
+    with pytest.raises(InputError, match="needs an analytic Hessian"):
+        ldml.formation_entropy(vacancy4, crystal4, am04, method="green", hessian="differences")
     with pytest.raises(InputError, match="ask for local=True"):
         ldml.formation_entropy(vacancy4, crystal4, am04, method="green", local_atoms=[0])
     with pytest.raises(InputError, match="cells of the defect"):

@@ -122,3 +122,27 @@ def test_refinement_says_when_there_is_no_saddle(jump, am04):
     shaken.positions[0] += 0.3
     with pytest.raises(ConvergenceError, match="within 1 steps"):
         refine_saddle(shaken, am04, max_steps=1)
+
+
+def test_relaxation_leaves_this_saddle_downhill(jump, am04):
+    """Plain L-BFGS climbs back to it from a kick of 0.1 Å to either side."""
+    _, saddle = jump
+    relaxed = ldml.relax(saddle.atoms, am04, rattle=0.0)
+    assert relaxed.is_minimum
+    assert relaxed.n_kicks == 1
+    assert relaxed.energy < saddle.energy - 0.05
+
+
+def test_atoms_in_another_order_are_refused(jump, am04):
+    minimum, saddle = jump
+    order = np.arange(127)
+    order[[30, 31]] = order[[31, 30]]
+    with pytest.raises(InputError, match=r"atom 3[01] of the saddle is .* same order"):
+        vineyard_prefactor(minimum, saddle.atoms[order], am04)
+    drifted = saddle.atoms.copy()
+    drifted.positions += [0.3, 4.0, -2.0]  # the cell as a whole may lie elsewhere
+    assert vineyard_prefactor(minimum, drifted, am04).barrier == pytest.approx(0.646, abs=2e-3)
+    result = vineyard_prefactor(minimum, saddle.atoms, am04)
+    for temperature in (0.0, -3.0):
+        with pytest.raises(InputError, match="not positive"):
+            result.rate(temperature)
