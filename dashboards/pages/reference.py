@@ -131,6 +131,11 @@ def model_answer(fit: Fit | None, reference: Reference) -> ModelAnswer:
     """The model's answer for the structure of a reference, with its crystal."""
     if fit is None:
         return ModelAnswer(None, None, "No model yet; fit one on the Model page.")
+    learned_from = fit.data.metadata.get("potential", reference.potential)
+    if learned_from != reference.potential:
+        return ModelAnswer(
+            None, None, f"The model learned entropies of {learned_from} and has no answer for {reference.potential}."
+        )
     try:
         local = fit.model.predict_local(reference.atoms, bulk=reference.bulk)
     except InputError as error:
@@ -492,7 +497,7 @@ class ReferencePage:
             return
         self._answer = model_answer(self._state.fit, reference)
         self._numbers.object = number_table(result_numbers(reference, self._answer), title=self._result_name)
-        self._silence.param.update(object=self._answer.silence, visible=bool(self._answer.silence))
+        self._silence.param.update(object=plain(self._answer.silence), visible=bool(self._answer.silence))
         formation = reference.formation
         self._spectrum.object = spectrum_figure(
             formation.defect.frequencies, formation.bulk.frequencies, formation.defect.n_atoms, formation.bulk.n_atoms

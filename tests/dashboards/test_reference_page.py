@@ -2,6 +2,7 @@
 
 import asyncio
 import io
+from dataclasses import replace
 
 import ase.io
 import numpy as np
@@ -321,7 +322,7 @@ def test_the_picture_turns_to_what_changed_last(shown, session, vacancy_referenc
     assert number(vacancy_reference.formation.local[5], 4, sign=True) in shown._atom.object
 
 
-def test_the_model_that_has_no_answer_says_why(vacancy_reference, fit):
+def test_the_model_that_has_no_answer_says_why(vacancy_reference, fit, monkeypatch):
     assert "fit one" in model_answer(None, vacancy_reference).silence
     assert model_answer(fit, vacancy_reference).local.sum() == pytest.approx(
         fit.model.predict_structures([vacancy_reference.atoms], bulk=vacancy_reference.bulk)[0], abs=1e-8
@@ -330,6 +331,11 @@ def test_the_model_that_has_no_answer_says_why(vacancy_reference, fit):
         NULL_PROGRESS, build_defect("Fe-AM04", VACANCIES, 1, repeats=3).atoms, "Fe-AM04", True, 300.0
     )
     assert "half the smallest cell height" in model_answer(fit, small).silence
+    of_meam = replace(vacancy_reference, potential="Fe-EtesamiAsadi2018")
+    monkeypatch.setitem(fit.data.metadata, "potential", "Fe-AM04")
+    assert model_answer(fit, of_meam).silence == (
+        "The model learned entropies of Fe-AM04 and has no answer for Fe-EtesamiAsadi2018."
+    )
 
 
 # --- into the dataset
