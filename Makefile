@@ -25,6 +25,8 @@ format: $(VENV)/.test
 
 bench: $(VENV)/.test
 	$(BIN)/python -m benchmarks.reference
+	$(BIN)/python -m benchmarks.local_entropies
+	$(BIN)/python -m benchmarks.green
 	$(BIN)/python -m benchmarks.descriptors
 
 clean:
