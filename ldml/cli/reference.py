@@ -30,7 +30,7 @@ from ldml.potentials import Potential
 STRESS_FREE, ENERGY_NOISE = 0.01, 1e-3
 """GPa and eV; smaller values need no remark."""
 NEWTON_FROM = 8000
-"""Atoms from which Newton steps preconditioned by the crystal's Green's function relax faster than L-BFGS."""
+"""Atoms from which "auto" relaxes by Newton steps preconditioned with the crystal's Green's function."""
 UNITS = {"entropy": "k_B", "energy": "eV", "force": "eV/Å", "temperature": "K", "pressure": "GPa", "volume": "Å³"}
 
 

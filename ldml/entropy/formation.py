@@ -32,7 +32,7 @@ from ldml.structures import check_same_cell, unit_cell_of
 
 CONVENTIONS = ("equal", "paper")
 GREEN_FROM = 4000
-"""Atoms from which "auto" prefers the lattice Green's function: a dense factorisation then takes over ten seconds and 1 GB."""
+"""Atoms from which "auto" prefers the lattice Green's function: there a dense matrix passes 1 GB."""
 
 
 @dataclass(frozen=True)

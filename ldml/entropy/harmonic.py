@@ -75,7 +75,7 @@ class HarmonicEntropy:
         Ascending, when a spectrum was computed.
     temperature : float, K
     statistics : {"classical", "quantum"}
-    method : {"cholesky", "eigenvalues", "eigenvectors", "shifts", "cholesky+lanczos", "lanczos", "k-space"}
+    method : {"cholesky", "eigenvalues", "eigenvectors", "shifts", "cholesky+lanczos", "lanczos", "k-space", "green"}
         How it was computed; see the module.
     max_force : float, eV/Å
         Largest force on an atom of the structure.

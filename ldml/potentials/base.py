@@ -25,6 +25,30 @@ class Evaluator(ABC):
         """Energy (eV) and forces (N, 3) (eV/Å) at `positions` (N, 3) (Å)."""
 
 
+class ListedEvaluator(Evaluator):
+    """Evaluator over a list of neighbours that reaches `skin` (Å) beyond the cutoff and so outlives moves of half of it."""
+
+    def __init__(self, potential: Potential, atoms: Atoms, skin: float):
+        self.potential = potential
+        self.cell, self.pbc = atoms.cell.array.copy(), atoms.pbc.copy()
+        self._half_skin = 0.5 * skin
+        self._list_anew(atoms.positions)
+
+    @abstractmethod
+    def _list_neighbours(self, positions: np.ndarray) -> None:
+        """Search the neighbours at `positions` (N, 3)."""
+
+    def _list_anew(self, positions):
+        self._listed_at = positions.copy()
+        self._list_neighbours(positions)
+
+    def _renew_list(self, positions):
+        """List anew if an atom has moved too far."""
+        moved = np.sum((positions - self._listed_at) ** 2, axis=1).max(initial=0.0)
+        if moved > self._half_skin**2:
+            self._list_anew(positions)
+
+
 class Potential(ABC):
     """An interatomic potential.
 

@@ -28,7 +28,7 @@ from ase import Atoms
 from numba import njit, prange
 
 from ldml.neighbours import neighbour_list
-from ldml.potentials.base import Evaluator, Potential
+from ldml.potentials.base import Evaluator, ListedEvaluator, Potential
 
 SKIN = 0.6
 """Å added to the cutoff when listing neighbours, so that the list outlives moves of half of it."""
@@ -56,7 +56,7 @@ class FinnisSinclair(Potential):
 
     def evaluator(self, atoms: Atoms) -> Evaluator:
         self.check(atoms)
-        return _EamEvaluator(self, atoms)
+        return _EamEvaluator(self, atoms, SKIN)
 
     def hessian(self, atoms: Atoms) -> scipy.sparse.bsr_array:
         self.check(atoms)
@@ -111,24 +111,15 @@ class AcklandMendelev2004(FinnisSinclair):
         }
 
 
-class _EamEvaluator(Evaluator):
-    def __init__(self, potential: FinnisSinclair, atoms: Atoms):
-        self.potential = potential
-        self.cell = atoms.cell.array.copy()
-        self.pbc = atoms.pbc.copy()
-        self._list_pairs(atoms.positions)
-
-    def _list_pairs(self, positions):
-        self.listed_at = positions.copy()
+class _EamEvaluator(ListedEvaluator):
+    def _list_neighbours(self, positions):
         pairs = neighbour_list(positions, self.cell, self.pbc, self.potential.cutoff + SKIN, half=True)
         # the vectors change with every step: what is kept of them would be memory lost
         self.offsets, self.indices, self.shifts = pairs.offsets, pairs.indices, pairs.shifts
         self.chunks = _chunks(self.offsets)
 
     def energy_and_forces(self, positions):
-        moved = np.sum((positions - self.listed_at) ** 2, axis=1).max(initial=0.0)
-        if moved > (0.5 * SKIN) ** 2:
-            self._list_pairs(positions)
+        self._renew_list(positions)
         rho = np.zeros(len(positions))
         pair_energy = 0.0
         for first, last in self.chunks:

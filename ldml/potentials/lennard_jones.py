@@ -28,7 +28,7 @@ from numba import njit
 
 from ldml.errors import InputError, StructureError
 from ldml.neighbours import neighbour_list
-from ldml.potentials.base import Evaluator, Potential
+from ldml.potentials.base import Evaluator, ListedEvaluator, Potential
 from ldml.potentials.crystal import equilibrium_lattice_constant
 
 TRUNCATIONS = ("truncated", "shifted", "force-shifted", "switched")
@@ -106,7 +106,8 @@ class LennardJones(Potential):
 
     def evaluator(self, atoms: Atoms) -> Evaluator:
         self.check(atoms)
-        return _LennardJonesEvaluator(self, atoms)
+        # all pairs are listed without a cutoff, and stay so
+        return _LennardJonesEvaluator(self, atoms, SKIN if np.isfinite(self.cutoff) else np.inf)
 
     def hessian(self, atoms: Atoms) -> scipy.sparse.bsr_array:
         self.check(atoms)
@@ -152,20 +153,12 @@ class LennardJones(Potential):
         return (self.epsilon, self.sigma, self.cutoff, switch_from, value, slope)
 
 
-class _LennardJonesEvaluator(Evaluator):
-    def __init__(self, potential: LennardJones, atoms: Atoms):
-        self.potential = potential
-        self.cell, self.pbc = atoms.cell.array.copy(), atoms.pbc.copy()
-        self._list_pairs(atoms.positions)
-
-    def _list_pairs(self, positions):
-        self.listed_at = positions.copy()
+class _LennardJonesEvaluator(ListedEvaluator):
+    def _list_neighbours(self, positions):
         self.pairs = self.potential.pairs(positions, self.cell, self.pbc, SKIN)
 
     def energy_and_forces(self, positions):
-        moved = np.sum((positions - self.listed_at) ** 2, axis=1).max(initial=0.0)
-        if np.isfinite(self.potential.cutoff) and moved > (0.5 * SKIN) ** 2:
-            self._list_pairs(positions)
+        self._renew_list(positions)
         return _energy_and_forces(np.ascontiguousarray(positions), *self.pairs, self.potential._constants)
 
 

@@ -111,3 +111,22 @@ def picture():
         return np.asarray(Image.open(io.BytesIO(locator.screenshot())).convert("RGB")).astype(int)
 
     return take
+
+
+@pytest.fixture
+def session(page, dataset, runner):
+    """A session with the module's dataset on the screen, a model fitted, the first page drawn and the others made."""
+    from panel.tests.util import serve_component
+
+    from dashboards.app import create_app
+    from dashboards.session import Session
+    from dashboards.state import AppState
+
+    state = AppState()
+    state.open_dataset(dataset.subset(range(len(dataset))))
+    session = Session(state=state, runner=runner)
+    page.set_viewport_size({"width": 1400, "height": 900})
+    serve_component(page, lambda: create_app(session))
+    page.get_by_text("test RMSE").wait_for()
+    yield session
+    session.close()

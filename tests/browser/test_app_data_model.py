@@ -62,25 +62,6 @@ def flag(tmp_path):
     (tmp_path / "flag").touch()
 
 
-@pytest.fixture
-def session(page, dataset, runner):
-    """A session on the screen, its Data page drawn and the other pages made."""
-    from panel.tests.util import serve_component
-
-    from dashboards.app import create_app
-    from dashboards.session import Session
-    from dashboards.state import AppState
-
-    state = AppState()
-    state.open_dataset(dataset.subset(range(len(dataset))))
-    session = Session(state=state, runner=runner)
-    page.set_viewport_size({"width": 1400, "height": 900})
-    serve_component(page, lambda: create_app(session))
-    page.get_by_text("test RMSE").wait_for()
-    yield session
-    session.close()
-
-
 def turn_to(page, name):
     page.get_by_role("tab", name=name).click()
 

@@ -57,25 +57,6 @@ def runner():
     runner.shutdown()
 
 
-@pytest.fixture
-def session(page, dataset, runner):
-    """A session on the screen with a model fitted, its first page drawn and the other pages made."""
-    from panel.tests.util import serve_component
-
-    from dashboards.app import create_app
-    from dashboards.session import Session
-    from dashboards.state import AppState
-
-    state = AppState()
-    state.open_dataset(dataset.subset(range(len(dataset))))
-    session = Session(state=state, runner=runner)
-    page.set_viewport_size({"width": 1400, "height": 900})
-    serve_component(page, lambda: create_app(session))
-    page.get_by_text("test RMSE").wait_for()
-    yield session
-    session.close()
-
-
 def wait_until(page, condition):
     from panel.tests.util import wait_until
 

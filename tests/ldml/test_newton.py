@@ -14,16 +14,6 @@ from ldml.structures import interstitial_cluster, vacancy_cluster
 
 
 @pytest.fixture(scope="module")
-def unit(am04):
-    return perfect_crystal(am04, 1)
-
-
-@pytest.fixture(scope="module")
-def lattice4(am04, unit):
-    return LatticeGreen(unit, 4, am04)
-
-
-@pytest.fixture(scope="module")
 def lattice8(am04, unit):
     return LatticeGreen(unit, 8, am04)
 

@@ -21,7 +21,7 @@ from ase.data import atomic_numbers, chemical_symbols
 
 from ldml.errors import InputError
 from ldml.neighbours import NeighbourList, neighbour_list
-from ldml.potentials.base import Evaluator, Potential
+from ldml.potentials.base import Evaluator, ListedEvaluator, Potential
 from ldml.potentials.crystal import equilibrium_lattice_constant
 from ldml.potentials.meam.constants import kernel_constants
 from ldml.potentials.meam.coupling import coupled_atoms, involved_atoms, transposed
@@ -106,7 +106,7 @@ class Meam(Potential):
 
     def evaluator(self, atoms: Atoms) -> Evaluator:
         self.check(atoms)
-        return _MeamEvaluator(self, atoms)
+        return _MeamEvaluator(self, atoms, SKIN)
 
     def site_energies(self, atoms: Atoms) -> np.ndarray:
         """The energies of the atoms (N,), eV, which sum to the energy of the cell."""
@@ -198,22 +198,13 @@ class EtesamiAsadi2018(Meam):
         super().__init__(settings, name=self.name, citation=self.citation, identifier=self.identifier)
 
 
-class _MeamEvaluator(Evaluator):
-    def __init__(self, potential: Meam, atoms: Atoms):
-        self.potential = potential
-        self.cell = atoms.cell.array.copy()
-        self.pbc = atoms.pbc.copy()
-        self._list_neighbours(atoms.positions)
-
+class _MeamEvaluator(ListedEvaluator):
     def _list_neighbours(self, positions):
-        self.listed_at = positions.copy()
         self.pairs = _nearest_first(neighbour_list(positions, self.cell, self.pbc, self.potential.cutoff + SKIN))
         self.once = _listed_once(self.pairs)
 
     def energy_and_forces(self, positions):
-        moved = np.sum((positions - self.listed_at) ** 2, axis=1).max(initial=0.0)
-        if moved > (0.5 * SKIN) ** 2:
-            self._list_neighbours(positions)
+        self._renew_list(positions)
         pairs = self.pairs
         energy, forces = energy_and_forces(
             np.ascontiguousarray(positions, dtype=np.float64), pairs.offsets, pairs.indices, pairs.shifts, self.once,

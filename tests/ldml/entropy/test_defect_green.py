@@ -18,16 +18,6 @@ QUADRATURE = 4e-6  # k_B, of 25 trapezoids in the logarithm of the shift
 
 
 @pytest.fixture(scope="module")
-def unit(am04):
-    return perfect_crystal(am04, 1)
-
-
-@pytest.fixture(scope="module")
-def lattice4(am04, unit):
-    return LatticeGreen(unit, 4, am04)
-
-
-@pytest.fixture(scope="module")
 def lattice6(am04, unit):
     return LatticeGreen(unit, 6, am04)
 

@@ -9,6 +9,7 @@ import scipy.constants as codata
 import scipy.linalg
 import scipy.sparse
 from ase import Atoms
+from lattice_models import ring_of_springs
 
 import ldml
 from ldml import units
@@ -24,13 +25,6 @@ from ldml.entropy.harmonic import (
 from ldml.errors import Cancelled, InputError, NotAMinimumError, StructureError, UnrelaxedError
 from ldml.potentials import perfect_crystal
 from ldml.structures import interstitial_cluster, rattled, vacancy_cluster
-
-
-def ring_of_springs(n, *, mass=1.0, stiffness=1.0):
-    """N masses on a ring, coupled to their neighbours by springs in x, y and z alike: three rings at once."""
-    laplacian = stiffness * (2 * np.eye(n) - np.roll(np.eye(n), 1, axis=0) - np.roll(np.eye(n), -1, axis=0))
-    atoms = Atoms(f"H{n}", positions=np.arange(n)[:, None] * [1.0, 0, 0], cell=[n, 9, 9], pbc=True, masses=[mass] * n)
-    return dynamical_matrix(scipy.sparse.bsr_array(np.kron(laplacian, np.eye(3)), blocksize=(3, 3)), atoms)
 
 
 def test_units_agree_with_codata():
