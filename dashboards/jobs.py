@@ -23,6 +23,7 @@ from ldml.errors import Cancelled
 
 MAX_JOBS = 64
 STAGE_BYTES = 96
+DONE, TOTAL, CANCEL, STARTED = range(4)  # the numbers that a job shares with its worker
 POLL_SECONDS = 0.15
 
 _shared = None
@@ -54,14 +55,19 @@ class SharedProgress:
 
     def update(self, done: int, total: int, stage: str = "") -> None:
         base = 4 * self._slot
-        self._numbers[base], self._numbers[base + 1] = done, total
+        self._numbers[base + DONE], self._numbers[base + TOTAL] = done, total
         text = stage.encode()[: STAGE_BYTES - 1]
         start = STAGE_BYTES * self._slot
         self._stages[start : start + STAGE_BYTES] = text.ljust(STAGE_BYTES, b"\0")
 
     def check(self) -> None:
-        if self._numbers[4 * self._slot + 2]:
+        if self._numbers[4 * self._slot + CANCEL]:
             raise Cancelled
+
+    def start(self) -> None:
+        """Say that a worker has the job in hands, unless it was cancelled before."""
+        self.check()
+        self._numbers[4 * self._slot + STARTED] = 1
 
 
 class JobRunner:
@@ -120,9 +126,14 @@ class JobRunner:
             self._pool = None
 
     def queue_position(self, job: Job) -> int:
-        """Jobs ahead of `job` beyond those that can run at once."""
-        ahead = list(itertools.takewhile(lambda other: other is not job, self._active))
-        return max(0, len(ahead) - self.n_workers + 1)
+        """Jobs ahead of `job` beyond those that can run at once.
+
+        The executor hands jobs to its workers before they are free and cannot take those back: a job cancelled there
+        costs nobody any time, one cancelled while a worker has it does.
+        """
+        earlier = itertools.takewhile(lambda other: other is not job, self._active)
+        ahead = sum(other.started or not other.done for other in earlier)
+        return max(0, ahead - self.n_workers + 1)
 
     def _running_pool(self):
         if self._pool is None:
@@ -152,10 +163,15 @@ class Job:
         return self._cancelled or self._future.done()
 
     @property
+    def started(self) -> bool:
+        """Whether a worker has taken it up."""
+        return bool(self._runner._numbers[4 * self._slot + STARTED])
+
+    @property
     def status(self) -> JobStatus:
         """Progress, stage and place in the queue now."""
         base, start = 4 * self._slot, STAGE_BYTES * self._slot
-        done, total = self._runner._numbers[base], self._runner._numbers[base + 1]
+        done, total = self._runner._numbers[base + DONE], self._runner._numbers[base + TOTAL]
         stage = bytes(self._runner._stages[start : start + STAGE_BYTES]).split(b"\0")[0].decode(errors="ignore")
         return JobStatus(done / total if total else 0.0, stage, self._runner.queue_position(self))
 
@@ -163,7 +179,7 @@ class Job:
         """Stop the job at its next check, or take it out of the queue; for the page it is over at once."""
         if not self._future.done():
             self._cancelled = True
-            self._runner._numbers[4 * self._slot + 2] = 1
+            self._runner._numbers[4 * self._slot + CANCEL] = 1
             self._future.cancel()
 
     async def result(self, on_status: Callable[[JobStatus], None] | None = None):
@@ -200,7 +216,7 @@ def _start_worker(numbers, stages):
 
 def _run(slot, function, args):
     progress = SharedProgress(*_shared, slot)
-    progress.check()
+    progress.start()
     return function(progress, *args)
 
 

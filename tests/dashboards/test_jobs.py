@@ -17,6 +17,14 @@ def runner():
     runner.shutdown()
 
 
+@pytest.fixture
+def flag(tmp_path):
+    """A file that lets `job_functions.wait_for` end, at the latest when the test is over."""
+    flag = tmp_path / "flag"
+    yield flag
+    flag.touch()
+
+
 def until(condition, seconds=20.0):
     """Wait for something that a worker process does."""
     end = time.monotonic() + seconds
@@ -63,10 +71,9 @@ def test_cancelling_a_running_job_frees_the_worker(runner):
     assert asyncio.run(asyncio.wait_for(runner.submit(job_functions.count, 3).result(), 10)) == 3
 
 
-def test_a_job_that_never_checks_is_over_at_once_for_the_page(runner, tmp_path):
-    flag = tmp_path / "flag"
+def test_a_job_that_never_checks_is_over_at_once_for_the_page(runner, flag):
     job = runner.submit(job_functions.wait_for, str(flag))
-    until(lambda: job._future.running())
+    until(lambda: job.started)
     job.cancel()
     with pytest.raises(Cancelled):
         asyncio.run(job.result())
@@ -74,19 +81,28 @@ def test_a_job_that_never_checks_is_over_at_once_for_the_page(runner, tmp_path):
     assert asyncio.run(runner.submit(job_functions.count, 3).result()) == 3
 
 
-def test_queued_jobs_know_their_place_and_can_be_cancelled(runner, tmp_path):
-    flag = tmp_path / "flag"
+@pytest.mark.parametrize("prefetched", [False, True])
+def test_queued_jobs_know_their_place_and_can_be_cancelled(runner, flag, prefetched):
     first = runner.submit(job_functions.wait_for, str(flag))
-    until(lambda: first._future.running())
+    until(lambda: first.started)
     others = [runner.submit(job_functions.count, 4) for _ in range(3)]
     assert [job.status.queue_position for job in (first, *others)] == [0, 1, 2, 3]
+    if prefetched:  # the executor has handed it to the busy worker already and cannot take it back
+        until(lambda: others[1]._future.running())
     others[1].cancel()
     with pytest.raises(Cancelled):
         asyncio.run(others[1].result())
-    until(lambda: others[2].status.queue_position == 2)
+    assert others[2].status.queue_position == 2
     flag.touch()
     assert asyncio.run(first.result()) == "seen"
     assert asyncio.run(others[2].result()) == 6
+
+
+def test_a_cancelled_job_that_still_runs_stays_ahead_in_the_queue(runner, flag):
+    first = runner.submit(job_functions.wait_for, str(flag))
+    until(lambda: first.started)
+    first.cancel()
+    assert runner.submit(job_functions.count, 1).status.queue_position == 1
 
 
 def test_an_error_arrives_whole(runner):
