@@ -6,15 +6,21 @@ from collections.abc import Mapping
 from typing import Any
 
 from ldml.descriptors.afs import AFS
-from ldml.descriptors.base import Descriptor, Parameter, check_cutoff_fits
+from ldml.descriptors.base import Descriptor, check_cutoff_fits
+from ldml.descriptors.parameters import Choice, Flag, Number, Numbers, Parameter, Species
 from ldml.errors import InputError
 from ldml.registry import Registry
 
 __all__ = [
     "AFS",
     "DESCRIPTORS",
+    "Choice",
     "Descriptor",
+    "Flag",
+    "Number",
+    "Numbers",
     "Parameter",
+    "Species",
     "check_cutoff_fits",
     "descriptor_from_dict",
     "get_descriptor",

@@ -12,99 +12,69 @@ from __future__ import annotations
 import hashlib
 import inspect
 import json
-import operator
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
-from math import isfinite
 from typing import Any, ClassVar
 
 import numpy as np
 from ase import Atoms
+from ase.data import atomic_numbers
 
+from ldml.descriptors.parameters import Number, Parameter, Species
 from ldml.errors import InputError, StructureError
 from ldml.neighbours import cell_grid, cell_heights, neighbour_list
 
 COINCIDENCE = 1e-3
 """Two atoms closer than this (Å) are one atom written twice."""
 
+CUTOFF = Number(
+    name="cutoff",
+    symbol="r_cut",
+    default=5.0,
+    bounds=(0.0, 12.0),
+    low_included=False,
+    unit="Å",
+    doc="Neighbours beyond this distance are not seen.",
+)
+"""The radius of local descriptors; `check_cutoff_fits` is for them."""
 
-@dataclass(frozen=True)
-class Parameter:
-    """One number a descriptor is made with, described well enough to build a form from.
-
-    Attributes
-    ----------
-    name : str
-        Keyword of the constructor.
-    symbol : str
-        Letter in the formulas.
-    default : int or float
-        Its type is the type of the parameter.
-    bounds : (low, high)
-        Allowed range, in `unit`.
-    doc : str
-        One sentence for a reader who chooses a value.
-    unit : str
-        Empty for a pure number.
-    low_included : bool
-        Whether the lower bound itself is allowed (the upper one always is).
-    """
-
-    name: str
-    symbol: str
-    default: int | float
-    bounds: tuple[float, float]
-    doc: str
-    unit: str = ""
-    low_included: bool = True
-
-    def checked(self, value: Any) -> int | float:
-        """`value` as a plain int or float.
-
-        Raises
-        ------
-        InputError
-            If it has the wrong type or lies out of bounds.
-        """
-        number = self._plain(value)
-        low, high = self.bounds
-        if not (low < number <= high or (self.low_included and number == low)):
-            relation = "from" if self.low_included else "above"
-            raise InputError(
-                f"{self.name} = {value} is out of range; use a value {relation} {low:g} up to {high:g}{self._unit()}"
-            )
-        return number
-
-    def _plain(self, value):
-        wants_int = isinstance(self.default, int)
-        try:
-            if isinstance(value, (bool, np.bool_, str)):
-                raise TypeError
-            number = operator.index(value) if wants_int else float(value)
-        except (TypeError, ValueError):
-            kind = "a whole number" if wants_int else "a number"
-            raise InputError(
-                f"{self.name} = {value!r} is not {kind}; the default is {self.default}{self._unit()}"
-            ) from None
-        if not isfinite(number):
-            raise InputError(f"{self.name} = {value} is not finite; the default is {self.default}{self._unit()}")
-        return number
-
-    def _unit(self):
-        return f" {self.unit}" if self.unit else ""
+SPECIES = Species(
+    name="species",
+    symbol="s",
+    joined_later=True,
+    doc="Elements that get features of their own; empty treats all atoms alike.",
+)
+"""The elements told apart, see `species_of`."""
 
 
 class Descriptor(ABC):
     """Base of all descriptors: parameters, identity, checks of the input.
 
     A subclass names itself, gives a `version` (raised whenever the numbers it returns change), declares its parameters
-    and implements `feature_names`, `_compute` and `_total`. Each declared parameter becomes a keyword of the
+    and implements `feature_indices`, `_compute` and `_total`. Each declared parameter becomes a keyword of the
     constructor and a read-only attribute.
+
+    Attributes
+    ----------
+    name : str
+        Key of the registry.
+    version : int
+    declared_parameters : tuple of Parameter
+    letter : str
+        Letter of the features in the formulas.
+    is_local : bool
+        Whether the row of an atom knows only its neighbourhood. The rows of a descriptor that is not local are shares of a
+        quantity of the whole structure, good for colouring.
+    invariance : float
+        How well the numbers keep under rotation, translation and permutation, relative to the largest: rounding, or the error
+        of a grid.
     """
 
     name: ClassVar[str]
     version: ClassVar[int]
     declared_parameters: ClassVar[tuple[Parameter, ...]]
+    letter: ClassVar[str]
+    is_local: ClassVar[bool] = True
+    invariance: ClassVar[float] = 1e-11
 
     def __init_subclass__(cls, **keywords):
         super().__init_subclass__(**keywords)
@@ -125,19 +95,32 @@ class Descriptor(ABC):
         self._parameters = {name: p.checked(parameters.get(name, p.default)) for name, p in declared.items()}
 
     @property
-    def parameters(self) -> dict[str, int | float]:
+    def parameters(self) -> dict[str, Any]:
         """Values of the declared parameters, in their order."""
         return dict(self._parameters)
 
     @property
     @abstractmethod
+    def feature_indices(self) -> tuple[dict[str, Any], ...]:
+        """What each feature's indices are, in the order of the columns: ``{"n": 1, "l": 0}``, ...; the same keys in each."""
+
+    @property
     def feature_names(self) -> tuple[str, ...]:
-        """Name of each feature, in the order of the columns."""
+        """Name of each feature, in the order of the columns: ``"A[n=1,l=0]"``, ..."""
+        return tuple(
+            f"{self.letter}[{','.join(f'{key}={value}' for key, value in indices.items())}]"
+            for indices in self.feature_indices
+        )
+
+    @property
+    def trivial_features(self) -> np.ndarray:
+        """(n_features,) mask of the features that only count atoms, so that a model learns nothing from them."""
+        return np.zeros(self.n_features, dtype=bool)
 
     @property
     def n_features(self) -> int:
         """Number of features."""
-        return len(self.feature_names)
+        return len(self.feature_indices)
 
     @property
     def fingerprint(self) -> str:
@@ -146,7 +129,12 @@ class Descriptor(ABC):
 
     def to_dict(self) -> dict[str, Any]:
         """Name, version and parameters as plain JSON types; `descriptor_from_dict` reads it back."""
-        return {"name": self.name, "version": self.version, "parameters": self.parameters}
+        recorded = {
+            p.name: _json_value(self._parameters[p.name])
+            for p in self.declared_parameters
+            if not (p.joined_later and self._parameters[p.name] == p.default)
+        }
+        return {"name": self.name, "version": self.version, "parameters": recorded}
 
     def compute(self, atoms: Atoms) -> np.ndarray:
         """Descriptor of every atom.
@@ -199,6 +187,10 @@ class Descriptor(ABC):
         return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in self._parameters.items())})"
 
 
+def _json_value(value):
+    return list(value) if isinstance(value, tuple) else value
+
+
 def _read_only(parameter: Parameter) -> property:
     return property(lambda self: self._parameters[parameter.name], doc=parameter.doc)
 
@@ -219,6 +211,26 @@ def checked_structure(atoms: Atoms) -> Atoms:
         bad = int(np.argmin(finite))
         raise StructureError(f"atom {bad} has a position that is not finite: {atoms.positions[bad]}; repair the file")
     return atoms
+
+
+def species_of(atoms: Atoms, species: tuple[str, ...]) -> np.ndarray:
+    """Place of each atom's symbol in `species`, (N,) int64; zeros if `species` is empty: all elements are one.
+
+    Raises
+    ------
+    StructureError
+        If an atom is of none of them.
+    """
+    if not species:
+        return np.zeros(len(atoms), dtype=np.int64)
+    places = {atomic_numbers[symbol]: place for place, symbol in enumerate(species)}
+    unknown = [i for i, number in enumerate(atoms.numbers) if number not in places]
+    if unknown:
+        raise StructureError(
+            f"atom {unknown[0]} is {atoms.symbols[unknown[0]]}, but the descriptor was made for species = {','.join(species)}; "
+            "add the symbol to species, or leave species empty to treat all elements alike"
+        )
+    return np.array([places[number] for number in atoms.numbers], dtype=np.int64)
 
 
 def coincidence_error(atoms: Atoms) -> StructureError:

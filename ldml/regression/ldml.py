@@ -128,6 +128,8 @@ class LDML(RegressorMixin, BaseEstimator):
         if _is_dataset(data):
             bulk_descriptor = data.bulk_descriptor(self.descriptor) if len(data.bulks) == 1 else None
         scale = column_scale(np.mean(X**2, axis=0), self.min_relative_rms)
+        if self.descriptor is not None:
+            scale[self.descriptor.trivial_features] = np.inf  # what is left of a count is the error of a grid
         regressor = EvidenceRidge() if self.regressor is None else clone(self.regressor)
         self._take_weights(regressor.fit(X / scale, y), scale)
         self.n_features_in_ = X.shape[1]

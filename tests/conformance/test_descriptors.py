@@ -9,11 +9,8 @@ from ase import Atoms
 from ase.build import bulk
 from scipy.spatial.transform import Rotation
 
-from ldml.descriptors import DESCRIPTORS, descriptor_from_dict, get_descriptor
+from ldml.descriptors import DESCRIPTORS, Number, descriptor_from_dict, get_descriptor
 from ldml.errors import InputError, StructureError
-
-ROUNDING = 1e-11
-"""Relative to the largest feature: sums of some hundred terms taken in another order or frame."""
 
 
 @pytest.fixture(params=sorted(DESCRIPTORS), scope="module")
@@ -55,8 +52,9 @@ def atoms(request):
     return request.param()
 
 
-def assert_close(got, expected):
-    np.testing.assert_allclose(got, expected, rtol=0, atol=ROUNDING * abs(expected).max())
+def assert_same(descriptor, got, expected):
+    """The same numbers to what the descriptor claims, relative to the largest."""
+    np.testing.assert_allclose(got, expected, rtol=0, atol=descriptor.invariance * abs(expected).max())
 
 
 def test_shape_type_and_finiteness(descriptor, atoms):
@@ -81,7 +79,7 @@ def test_rotation(descriptor, atoms):
     turned = atoms.copy()
     turned.set_cell(atoms.cell.array @ turn.T)
     turned.positions = atoms.positions @ turn.T
-    assert_close(descriptor.compute(turned), descriptor.compute(atoms))
+    assert_same(descriptor, descriptor.compute(turned), descriptor.compute(atoms))
 
 
 def test_reflection(descriptor, atoms):
@@ -89,41 +87,41 @@ def test_reflection(descriptor, atoms):
     mirrored = atoms.copy()
     mirrored.set_cell(atoms.cell.array @ mirror)
     mirrored.positions = atoms.positions @ mirror
-    assert_close(descriptor.compute(mirrored), descriptor.compute(atoms))
+    assert_same(descriptor, descriptor.compute(mirrored), descriptor.compute(atoms))
 
 
 def test_translation(descriptor, atoms):
     moved = atoms.copy()
     moved.translate((11.3, -7.9, 0.613))
-    assert_close(descriptor.compute(moved), descriptor.compute(atoms))
+    assert_same(descriptor, descriptor.compute(moved), descriptor.compute(atoms))
 
 
 def test_permutation(descriptor, atoms):
     order = np.random.default_rng(1).permutation(len(atoms))
-    assert_close(descriptor.compute(atoms[order]), descriptor.compute(atoms)[order])
-    assert_close(descriptor.total(atoms[order]), descriptor.total(atoms))
+    assert_same(descriptor, descriptor.compute(atoms[order]), descriptor.compute(atoms)[order])
+    assert_same(descriptor, descriptor.total(atoms[order]), descriptor.total(atoms))
 
 
 def test_wrapping(descriptor, atoms):
     scattered = atoms.copy()
     images = np.random.default_rng(2).integers(-2, 3, (len(atoms), 3)) * atoms.pbc
     scattered.positions += images @ atoms.cell.array
-    assert_close(descriptor.compute(scattered), descriptor.compute(atoms))
+    assert_same(descriptor, descriptor.compute(scattered), descriptor.compute(atoms))
 
 
 @pytest.mark.parametrize("make", [defected_crystal, triclinic_cell])
 def test_supercells_add_up(descriptor, make):
     cell = make()
     large = cell.repeat((2, 1, 1))
-    assert_close(descriptor.compute(large), np.tile(descriptor.compute(cell), (2, 1)))
-    assert_close(descriptor.total(large), 2 * descriptor.total(cell))
+    assert_same(descriptor, descriptor.compute(large), np.tile(descriptor.compute(cell), (2, 1)))
+    assert_same(descriptor, descriptor.total(large), 2 * descriptor.total(cell))
 
 
 def test_another_choice_of_cell_vectors(descriptor):
     atoms = triclinic_cell()
     other = atoms.copy()
     other.set_cell(np.array([[1, 1, 0], [0, 1, 0], [0, 2, 1]]) @ atoms.cell.array)
-    assert_close(descriptor.compute(other), descriptor.compute(atoms))
+    assert_same(descriptor, descriptor.compute(other), descriptor.compute(atoms))
 
 
 def test_smooth_where_an_atom_crosses_the_cutoff(descriptor):
@@ -150,6 +148,46 @@ def test_smooth_everywhere_else(descriptor):
 
     curvature = [abs(moved(0.1 + h) - 2 * moved(0.1) + moved(0.1 - h)).max() for h in (1e-2, 1e-3)]
     assert curvature[1] <= 10**-1.9 * curvature[0] + 1e-13 * abs(moved(0.1)).max()
+
+
+def alloy():
+    atoms = triclinic_cell()
+    atoms.symbols[::3] = "Cu"
+    return atoms
+
+
+def test_one_species_gives_the_elemental_numbers(descriptor):
+    """Bit for bit, and in the same columns; without species, elements are not told apart."""
+    named = get_descriptor(descriptor.name, species=("Fe",))
+    assert named.n_features == descriptor.n_features
+    assert named.compute(triclinic_cell()).tobytes() == descriptor.compute(triclinic_cell()).tobytes()
+    assert descriptor.compute(alloy()).tobytes() == descriptor.compute(triclinic_cell()).tobytes()
+
+
+def test_species_are_told_apart(descriptor):
+    """Renaming elements together with the channels changes nothing; exchanging them in the structure does."""
+    both = get_descriptor(descriptor.name, species=("Fe", "Cu"))
+    swapped = get_descriptor(descriptor.name, species=("Cu", "Fe"))
+    exchanged = alloy()
+    exchanged.symbols = ["Cu" if symbol == "Fe" else "Fe" for symbol in exchanged.symbols]
+    assert len(set(both.feature_names)) == both.n_features
+    assert both.total(alloy()).tobytes() == swapped.total(exchanged).tobytes()
+    assert abs(both.total(exchanged) - both.total(alloy())).max() > 1e-3 * abs(both.total(alloy())).max()
+
+
+def test_an_element_that_is_not_listed_is_refused(descriptor):
+    with pytest.raises(StructureError, match="atom 0 is Cu.*species = Fe"):
+        get_descriptor(descriptor.name, species=("Fe",)).compute(alloy())
+
+
+def test_trivial_features_only_count_atoms(descriptor):
+    rng = np.random.default_rng(3)
+    here, there = triclinic_cell(), triclinic_cell()
+    there.positions += rng.uniform(-0.3, 0.3, there.positions.shape)
+    change = abs(descriptor.total(here) - descriptor.total(there)) / abs(descriptor.total(here))
+    trivial = descriptor.trivial_features
+    assert change[trivial].max(initial=0) < 1e-6
+    assert np.median(change[~trivial]) > 1e-3
 
 
 def test_input_is_left_alone_and_calls_repeat(descriptor, atoms):
@@ -216,12 +254,14 @@ def test_declared_parameters_are_complete(descriptor):
     for parameter in kind.declared_parameters:
         assert parameter.symbol
         assert parameter.doc.endswith(".")
-        assert parameter.bounds[0] <= parameter.default <= parameter.bounds[1]
+        assert parameter.allowed()
+        assert parameter.checked(parameter.default) == parameter.default
+        assert parameter.from_text(parameter.to_text(parameter.default)) == parameter.default
         assert getattr(descriptor, parameter.name) == parameter.default
 
 
 def test_parameters_out_of_bounds_are_refused(descriptor):
-    for parameter in descriptor.declared_parameters:
+    for parameter in (p for p in descriptor.declared_parameters if type(p) is Number):
         low, high = parameter.bounds
         for value in (low - 1, high + 1):
             with pytest.raises(InputError, match=f"{parameter.name} = .* is out of range"):

@@ -28,6 +28,10 @@ class Shells:
         return len(self.centres)
 
     @property
+    def trivial_features(self):
+        return np.zeros(self.n_features, dtype=bool)
+
+    @property
     def fingerprint(self):
         return f"Shells{self.centres}{self.cutoff}"
 

@@ -128,6 +128,13 @@ def test_weights_are_those_of_scikit_learn_on_scaled_columns():
         np.testing.assert_allclose(model.predict(X, return_std=True), (mean, std), rtol=1e-9)
 
 
+def test_features_that_only_count_atoms_get_no_weight(data, descriptor, monkeypatch):
+    monkeypatch.setattr(type(descriptor), "trivial_features", np.array([False, True, False, False]))
+    model = LDML(descriptor).fit(data)
+    assert model.coef_[1] == 0.0
+    assert np.all(model.coef_[[0, 2, 3]] != 0.0)
+
+
 def test_regressors_without_posterior():
     X, y = arrays()
     model = LDML(regressor=Ridge(fit_intercept=False)).fit(X, y)
