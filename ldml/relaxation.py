@@ -61,6 +61,7 @@ def relax(
     max_tries: int = 4,
     max_steps: int = 3000,
     check_minimum: bool = True,
+    downhill: bool = False,
     progress: Progress | None = None,
 ) -> Relaxed:
     """Relax the positions of `atoms` to a minimum of `potential`, the cell kept.
@@ -84,6 +85,8 @@ def relax(
         Steps of each.
     check_minimum : bool
         Test the end by factorising its Hessian.
+    downhill : bool
+        Begin with damped dynamics, which from beside a saddle goes down on that side; L-BFGS alone may climb back.
     progress : Progress, optional
 
     Raises
@@ -103,7 +106,7 @@ def relax(
     calculator = potential.calculator()
     n_steps = 0
     for n_kicks in range(max_tries):
-        n_steps += _quench(current, calculator, fmax, max_steps, progress, downhill=n_kicks > 0)
+        n_steps += _quench(current, calculator, fmax, max_steps, progress, downhill=downhill or n_kicks > 0)
         if not check_minimum:
             return _result(current, calculator, n_steps, n_kicks, checked=False)
         progress.update(1, 1, "testing the minimum")

@@ -5,14 +5,17 @@ Newton's method on forces f with the lowest mode v, of eigenvalue lambda, follow
     delta = -(f . v)/|lambda| v + D_perp^-1 f_perp
 
 in mass-weighted coordinates, D_perp being D without v. Near the saddle, where lambda < 0, this is the plain Newton step.
+D_perp is factorised, which proves it positive; where it is not, further low modes are held and followed downhill.
 
 Source: C. J. Cerjan and W. H. Miller, J. Chem. Phys. 75, 2800 (1981).
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
-import scipy.sparse.linalg
+import scipy.linalg
 from ase import Atoms
 
 from ldml.entropy.dynamical_matrix import dynamical_matrix, lowest_modes
@@ -21,8 +24,8 @@ from ldml.potentials import Potential, get_potential
 from ldml.progress import NULL_PROGRESS, Progress
 from ldml.relaxation import Relaxed, max_norm
 
-FOLLOWED = 4
-"""Modes treated one by one, so that any negative ones among them are told apart."""
+MOST_FOLLOWED = 16
+"""Modes treated one by one at most; a structure with more negative ones is no guess of a saddle."""
 
 
 def refine_saddle(
@@ -65,32 +68,40 @@ def refine_saddle(
         progress.update(step, max_steps, f"refining the saddle, largest force {largest:.1e} eV/Å")
         progress.check()
         dynamics = dynamical_matrix(potential.hessian(current), current)
-        values, modes = lowest_modes(dynamics, FOLLOWED)
+        values, modes, factor = _held(dynamics)
         if largest < fmax:
             _check_order(values)
             return Relaxed(current, energy, largest, n_steps=step, n_kicks=0, is_minimum=False)
-        move = _step(dynamics, values, modes, forces)
+        move = _step(dynamics.masses, values, modes, factor, forces)
         current.positions += move * min(1.0, max_step / max_norm(move))
     raise ConvergenceError(
         f"the saddle was not found within {max_steps} steps: a force of {largest:.2g} eV/Å is left; start closer to it"
     )
 
 
-def _step(dynamics, values, modes, forces):
-    roots = np.sqrt(np.repeat(dynamics.masses, 3))
+def _held(dynamics):
+    """The lowest modes beside which D is positive, one if possible, and the Cholesky factor of D with them lifted."""
+    n_modes = 1
+    while True:
+        values, modes = lowest_modes(dynamics, n_modes)
+        held = replace(dynamics, rigid_motions=np.hstack([dynamics.rigid_motions, modes]))
+        try:
+            lifted = held.lifted(2.0 * held.scale - values[0])
+            return values, modes, scipy.linalg.cho_factor(lifted, lower=True, overwrite_a=True, check_finite=False)
+        except np.linalg.LinAlgError:
+            if n_modes >= min(MOST_FOLLOWED, len(modes) - held.n_zero_modes):
+                raise InputError(
+                    f"the guess has {n_modes} or more modes of negative curvature beside rigid motions; start closer to a saddle"
+                ) from None
+            n_modes *= 4
+
+
+def _step(masses, values, modes, factor, forces):
+    roots = np.sqrt(np.repeat(masses, 3))
     f = forces.ravel() / roots
-    held = np.hstack([dynamics.rigid_motions, modes])
-    rest = f - held @ (held.T @ f)
-
-    def product(x):
-        x = x - held @ (held.T @ x)
-        y = dynamics.matrix @ x
-        return y - held @ (held.T @ y)
-
-    size = len(f)
-    operator = scipy.sparse.linalg.LinearOperator((size, size), matvec=product, dtype=float)
-    relaxed, _ = scipy.sparse.linalg.cg(operator, rest, rtol=1e-6, maxiter=200)
-    along = modes.T @ f / np.abs(values)
+    along = modes.T @ f
+    relaxed = scipy.linalg.cho_solve(factor, f - modes @ along, check_finite=False)
+    along /= np.abs(values)
     along[0] = -along[0]
     return ((relaxed + modes @ along) / roots).reshape(-1, 3)
 
