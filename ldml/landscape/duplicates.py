@@ -16,9 +16,17 @@ INERTIA_TOLERANCE = 0.02
 
 
 class DistinctMinima:
-    """The distinct minima of one class, in order of discovery."""
+    """The distinct minima of one class, in order of discovery.
 
-    def __init__(self):
+    Parameters
+    ----------
+    energy_tolerance : float, eV
+    inertia_tolerance : float
+        Relative, and absolute below an inertia of one.
+    """
+
+    def __init__(self, *, energy_tolerance: float = ENERGY_TOLERANCE, inertia_tolerance: float = INERTIA_TOLERANCE):
+        self._energy_tolerance, self._inertia_tolerance = energy_tolerance, inertia_tolerance
         self._energies: list[float] = []
         self._inertias: list[float] = []
         self._strict: list[int] = []
@@ -49,6 +57,6 @@ class DistinctMinima:
 
     def _compare(self, energy, inertia):
         energies, inertias = np.array(self._energies), np.array(self._inertias)
-        same_energy = np.abs(energies - energy) <= ENERGY_TOLERANCE
-        same_inertia = np.abs(inertias - inertia) <= INERTIA_TOLERANCE * np.maximum(1.0, np.abs(inertia))
+        same_energy = np.abs(energies - energy) <= self._energy_tolerance
+        same_inertia = np.abs(inertias - inertia) <= self._inertia_tolerance * np.maximum(1.0, np.abs(inertia))
         return same_energy, same_inertia
