@@ -1,216 +1,208 @@
-"""Cost of the descriptors: ``python -m benchmarks.descriptors`` prints a table, in about a minute.
+"""Cost of the descriptors against bars and peers: ``python -m benchmarks.descriptors`` prints tables, in a few minutes.
 
-Every time is the best of several, interleaved with the others, and on one thread it is processor time: both survive a
-busy machine better than seconds on the wall. bcc Fe (2.8553 Å, rattled by 0.05 Å), cutoff 5 Å: 56 to 60 neighbours an atom.
+Times are the best of several, interleaved with the others. On one thread they are processor time, which survives a busy
+machine; on two they are seconds on the wall and want a quiet one. bcc Fe (2.8553 Å, rattled by 0.05 Å), cutoff 5 Å: 56 to 60
+neighbours an atom. Peers that are not installed are named and left out.
 """
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-import tempfile
+import argparse
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from math import acos, cos
 
 import numba
 import numpy as np
 from ase import Atoms
 from ase.build import bulk
-from numba import njit
 
-from ldml.descriptors import AFS, get_descriptor
-from ldml.descriptors.radial_basis import cosine_cutoff, radial_functions
-from ldml.neighbours import neighbour_list
+from benchmarks import descriptor_peers as peers
+from benchmarks.fresh_process import compilation_rows, import_rows, machine_load, million_rows
+from benchmarks.timing import Row, print_table
+from ldml.descriptors import get_descriptor
 
 CUTOFF = 5.0
+LATTICE_CONSTANT = 2.8553
 REPEATS = 4
 
 
 @dataclass(frozen=True)
-class Row:
-    """One line of the table; `bar` is the largest value that passes, None where there is none to pass."""
+class Timed:
+    """A call to time, for a number of atoms; on one thread by processor time, on more by the clock on the wall."""
 
     what: str
-    value: float | None
-    unit: str
+    call: Callable[[], object]
+    n_atoms: int
+    threads: int = 1
     bar: float | None = None
-    note: str = ""
 
-    def __str__(self) -> str:
-        value = "not installed" if self.value is None else f"{self.value:.3g} {self.unit}"
-        bar = "" if self.bar is None else f"<= {self.bar:g}"
-        verdict = "" if self.bar is None or self.value is None else ("pass" if self.value <= self.bar else "FAIL")
-        return f"{self.what:<52} {value:>16}  {bar:>9}  {verdict:<5} {self.note}"
+    def seconds(self) -> float:
+        """One run."""
+        numba.set_num_threads(self.threads)
+        clock = time.process_time if self.threads == 1 else time.perf_counter
+        start = clock()
+        self.call()
+        return clock() - start
 
 
 def iron(repeats: int) -> Atoms:
     """Slightly rattled bcc iron of 2 repeats³ atoms."""
-    atoms = bulk("Fe", a=2.8553, cubic=True).repeat(repeats)
+    atoms = bulk("Fe", a=LATTICE_CONSTANT, cubic=True).repeat(repeats)
     atoms.rattle(0.05, seed=1)
     return atoms
 
 
-@njit(cache=True)
-def textbook_afs(offsets, vectors, distances, weights, l_max):
-    """The sum over pairs as the formula reads, an acos a pair and a cos a pair and order."""
-    n_atoms = len(offsets) - 1
-    n_max = weights.shape[1]
-    features = np.zeros((n_atoms, n_max, l_max + 1))
-    for i in range(n_atoms):
-        for k in range(offsets[i], offsets[i + 1]):
-            for j in range(offsets[i], offsets[i + 1]):
-                dot = vectors[k, 0] * vectors[j, 0] + vectors[k, 1] * vectors[j, 1] + vectors[k, 2] * vectors[j, 2]
-                theta = acos(min(1.0, max(-1.0, dot / (distances[k] * distances[j]))))
-                for l in range(l_max + 1):
-                    cosine = cos(l * theta)
-                    for n in range(n_max):
-                        features[i, n, l] += weights[k, n] * weights[j, n] * cosine
-    return features
-
-
-def textbook(atoms: Atoms, descriptor: AFS) -> np.ndarray:
-    """AFS of every atom by `textbook_afs`, shape (N, n_features)."""
-    pairs = neighbour_list(atoms.positions, atoms.cell.array, atoms.pbc, descriptor.cutoff)
-    r = pairs.distances
-    weights = radial_functions(r, descriptor.n_max, descriptor.cutoff) * cosine_cutoff(r, descriptor.cutoff)[:, None]
-    return textbook_afs(pairs.offsets, pairs.vectors, r, weights, descriptor.l_max).reshape(len(atoms), -1)
-
-
-def with_threads(n: int, call: Callable[[], object]) -> Callable[[], object]:
-    """`call` on `n` threads of numba."""
-
-    def limited():
-        numba.set_num_threads(n)
-        return call()
-
-    return limited
-
-
-def best_times(calls: dict[str, Callable[[], object]], clocks: dict[str, Callable[[], float]]) -> dict[str, float]:
-    """Best of `REPEATS` interleaved times of each call by its clock after one to warm up, seconds."""
-    for call in calls.values():
-        call()
-    best = dict.fromkeys(calls, float("inf"))
-    for _ in range(REPEATS):
-        for name, call in calls.items():
-            start = clocks[name]()
-            call()
-            best[name] = min(best[name], clocks[name]() - start)
+def best_times(timed: list[Timed]) -> dict[str, float]:
+    """Best of `REPEATS` interleaved runs of each after one to warm up, µs an atom."""
+    best = {one.what: float("inf") for one in timed}
+    for run in range(REPEATS + 1):
+        for one in timed:
+            seconds = one.seconds()
+            if run > 0:
+                best[one.what] = min(best[one.what], 1e6 * seconds / one.n_atoms)
     return best
 
 
-def dscribe_soap() -> Callable[[Atoms], object] | None:
-    """SOAP n_max = 6, l_max = 10 of dscribe on one process, or None."""
-    try:
-        from dscribe.descriptors import SOAP
-    except ImportError:
-        return None
-    soap = SOAP(species=["Fe"], r_cut=CUTOFF, n_max=6, l_max=10, periodic=True)
-    return lambda atoms: soap.create(atoms, n_jobs=1)
+def cost_rows(timed: list[Timed]) -> Iterator[Row]:
+    """µs an atom of each and what they are of the first."""
+    best = best_times(timed)
+    one = best[timed[0].what]
+    for each in timed:
+        yield Row(each.what, best[each.what], "µs", each.bar, f"{best[each.what] / one:.3g} times the first")
 
 
-def featomic_soap() -> Callable[[Atoms], object] | None:
-    """SOAP with 20 radial functions up to l = 10 of featomic, or None."""
-    try:
-        from featomic import SoapPowerSpectrum
-    except ImportError:
-        return None
-    soap = SoapPowerSpectrum(
-        cutoff={"radius": CUTOFF, "smoothing": {"type": "ShiftedCosine", "width": CUTOFF}},
-        density={"type": "Gaussian", "width": 0.5},
-        basis={"type": "TensorProduct", "max_angular": 10, "radial": {"type": "Gto", "max_radial": 19}},
-    )
-    return lambda atoms: soap.compute(atoms)
+def two_threads() -> list[int]:
+    """[2] where numba may use two threads, else nothing."""
+    return [2] if numba.config.NUMBA_NUM_THREADS >= 2 else []
 
 
-def speed_rows() -> Iterator[Row]:
-    """µs an atom against a textbook loop and peers."""
-    descriptor = get_descriptor("AFS", n_max=20, l_max=10, cutoff=CUTOFF)
-    large, small = iron(20), iron(4)
-    peers = {"dscribe SOAP n6 l10": dscribe_soap(), "featomic SOAP n20 l10": featomic_soap()}
-    threads = [n for n in (1, 2) if n <= numba.config.NUMBA_NUM_THREADS]
-    sizes: dict[str, int] = {}
-    calls: dict[str, Callable[[], object]] = {}
-    clocks: dict[str, Callable[[], float]] = {}
+def speed_up_row(what: str, call: Callable[[], object]) -> Iterator[Row]:
+    """How much faster two threads are than one, both by the clock on the wall."""
+    for threads in two_threads():
+        walls = {}
+        for _ in range(REPEATS):
+            for n in (1, threads):
+                numba.set_num_threads(n)
+                start = time.perf_counter()
+                call()
+                walls[n] = min(walls.get(n, float("inf")), time.perf_counter() - start)
+        yield Row(what, walls[1] / walls[threads], "x", 1.8, f"1 thread / 2 threads; {machine_load()}", at_least=True)
 
-    def add(name, atoms, call, clock=time.process_time):
-        sizes[name] = len(atoms)
-        calls[name] = call
-        clocks[name] = clock
 
-    for n in threads:
-        clock = time.process_time if n == 1 else time.perf_counter
-        add(f"compute, {n} thread(s)", large, with_threads(n, lambda: descriptor.compute(large)), clock)
-        add(f"total, {n} thread(s)", large, with_threads(n, lambda: descriptor.total(large)), clock)
-    add("textbook acos/cos pair loop", small, lambda: textbook(small, descriptor))
-    for name, peer in peers.items():
-        if peer is not None:
-            add(name, small, lambda peer=peer: peer(small))
-    times = best_times(calls, clocks)
-    per_atom = {name: 1e6 * seconds / sizes[name] for name, seconds in times.items()}
-    one = per_atom["compute, 1 thread(s)"]
+def deviation(rows: np.ndarray, reference: np.ndarray) -> float:
+    """Largest deviation, as a part of the largest value of its column."""
+    return float((abs(rows - reference) / abs(reference).max(axis=0)).max())
 
-    rows, reference = descriptor.compute(small), textbook(small, descriptor)
-    yield Row("largest deviation from the textbook loop", abs(rows - reference).max() / abs(reference).max(), "", 1e-12)
-    for name, value in per_atom.items():
-        bar = 25.0 if name == "compute, 1 thread(s)" else None
-        yield Row(f"{name}, {sizes[name]} atoms", value, "µs/atom", bar, f"{value / one:.3g} of compute, 1 thread")
-    yield Row("one thread / textbook", one / per_atom["textbook acos/cos pair loop"], "", 0.05)
-    for name, peer in peers.items():
+
+def afs_rows() -> Iterator[Row]:
+    """AFS(20, 10): µs an atom against pair loops and SOAP."""
+    descriptor = get_descriptor("AFS", cutoff=CUTOFF)
+    distinct = get_descriptor("AFS", cutoff=CUTOFF, pairs="distinct", cutoff_function="none")
+    large, small = iron(16), iron(4)
+    loops = {"textbook pair loop": peers.textbook(descriptor), "MiLaDy-like pair loop": peers.milady_like(distinct)}
+    soaps = {
+        "dscribe SOAP, n 6, l 10": peers.dscribe_soap(CUTOFF),
+        "featomic SOAP, n 20, l 10": peers.featomic_soap(CUTOFF),
+    }
+    timed = [
+        Timed("AFS compute, 1 thread", lambda: descriptor.compute(large), len(large), bar=16.0),
+        Timed("AFS total, 1 thread", lambda: descriptor.total(large), len(large)),
+        Timed("AFS compute, k < k', f = 1", lambda: distinct.compute(large), len(large)),
+    ]
+    timed += [
+        Timed(name, lambda peer=peer: peer(small), len(small)) for name, peer in {**loops, **soaps}.items() if peer
+    ]
+    yield from cost_rows(timed)
+    yield from speed_up_row("AFS compute on two threads", lambda: descriptor.compute(large))
+    for ours, (name, loop) in zip((descriptor, distinct), loops.items(), strict=True):
+        reference = loop(small)
+        error = float(abs(ours.compute(small) - reference).max() / abs(reference).max())
+        yield Row(f"deviation from the {name}", error, "", 1e-12, "of the largest value")
+    yield from missing_rows(soaps)
+
+
+def bso4_rows() -> Iterator[Row]:
+    """bSO(4), j_max = 7/2: µs an atom against LAMMPS."""
+    descriptor = get_descriptor("BSO4", cutoff=CUTOFF)
+    full = get_descriptor("BSO4", cutoff=CUTOFF, diagonal=False)
+    large, small = iron(16), iron(4)
+    lammps = peers.lammps_bispectrum(small, CUTOFF, descriptor.rfac0)
+    timed = [
+        Timed("BSO4 compute, 26 components, 1 thread", lambda: descriptor.compute(large), len(large), bar=22.0),
+        Timed("BSO4 total, 26 components, 1 thread", lambda: descriptor.total(large), len(large)),
+        Timed("BSO4 compute, all 40 components, 1 thread", lambda: full.compute(large), len(large)),
+    ]
+    if lammps is not None:
+        timed.append(Timed("LAMMPS sna/atom, all 40 components", lammps, len(small)))
+    yield from cost_rows(timed)
+    yield from speed_up_row("BSO4 compute on two threads", lambda: descriptor.compute(large))
+    if lammps is not None:
+        rows, reference = full.compute(small), lammps()
+        if rows.shape == reference.shape:
+            yield Row("deviation from LAMMPS", deviation(rows, reference), "", 1e-12, "of the column's largest value")
+    yield from missing_rows({"LAMMPS": lammps})
+
+
+def scattering_rows() -> Iterator[Row]:
+    """Solid-harmonic scattering: seconds for 1024 atoms, and against kymatio on its grid."""
+    descriptor = get_descriptor("Scattering")
+    atoms = iron(8)
+    for threads in two_threads() or [1]:
+        timed = Timed("", lambda: descriptor.total(atoms), len(atoms), threads)
+        wall = min(timed.seconds() for _ in range(3))
+        yield Row(f"Scattering total, {len(atoms)} atoms, {threads} thread(s)", wall, "s", 3.0, machine_load())
+    start = time.process_time()
+    descriptor.compute(atoms)
+    yield Row("  with the share of each atom", time.process_time() - start, "s", None, "CPU seconds")
+    yield from kymatio_rows()
+
+
+def kymatio_rows() -> Iterator[Row]:
+    """Three octaves up to l = 9 of 128 atoms; kymatio on 40³ points, its filters made beforehand, its density for nothing."""
+    n_points, n_octaves, l_max = 40, 2, 9
+    kymatio = peers.kymatio_scattering(n_points, n_octaves, l_max)
+    if kymatio is None:
+        yield from missing_rows({"kymatio": None})
+        return
+    atoms = iron(4)
+    spacing = 4 * LATTICE_CONSTANT / n_points
+    ours = get_descriptor("Scattering", scales=range(n_octaves + 1), l_max=l_max, unit=spacing, sigma=2 * spacing)
+    density = np.random.default_rng(0).random((n_points,) * 3)
+    timed = [
+        Timed("Scattering total, scales 0 1 2, l <= 9, 128 atoms", lambda: ours.total(atoms), len(atoms)),
+        Timed("kymatio, the same scales and orders", lambda: kymatio(density), len(atoms)),
+    ]
+    yield from cost_rows(timed)
+
+
+def missing_rows(found: dict[str, object]) -> Iterator[Row]:
+    """A line for each peer that is not installed."""
+    for name, peer in found.items():
         if peer is None:
-            yield Row(name, None, "µs/atom")
+            yield Row(name, float("nan"), "", None, "not installed")
 
 
-def printed_by(code: str, **environment: str) -> float:
-    """The number printed by a fresh Python that runs `code`."""
-    done = subprocess.run(
-        [sys.executable, "-c", code], env=os.environ | environment, capture_output=True, text=True, check=True
-    )
-    return float(done.stdout)
-
-
-IMPORT = "import time; start = time.process_time(); import {module}; print(time.process_time() - start)"
-FIRST_CALL = """
-import time
-from ase.build import bulk
-from ldml.descriptors import get_descriptor
-atoms, descriptor = bulk("Fe", cubic=True), get_descriptor("AFS")
-start = time.process_time()
-descriptor.compute(atoms)
-print(time.process_time() - start)
-"""
-# not getrusage: its maximum starts from the memory of the process that forked
-PEAK_MEMORY = """
-from pathlib import Path
-from benchmarks.descriptors import iron
-from ldml.descriptors import get_descriptor
-get_descriptor("AFS").total(iron({repeats}))
-status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
-print(int(status["VmHWM"].split()[0]) / 1024)
-"""
-
-
-def process_rows() -> Iterator[Row]:
-    """What a fresh process pays: imports, compilation, memory."""
-    modules = ("numba", "ldml.descriptors")
-    times = {module: min(printed_by(IMPORT.format(module=module)) for _ in range(2)) for module in modules}
-    yield Row("import ldml.descriptors", times["ldml.descriptors"], "s", 3.0, f"numba alone {times['numba']:.2f} s")
-    with tempfile.TemporaryDirectory() as cache:
-        yield Row("first call ever: compile", printed_by(FIRST_CALL, NUMBA_CACHE_DIR=cache), "s", 20.0)
-        yield Row("first call of a later process: cached", printed_by(FIRST_CALL, NUMBA_CACHE_DIR=cache), "s", 1.0)
-    idle, peak = (printed_by(PEAK_MEMORY.format(repeats=repeats)) for repeats in (2, 40))
-    yield Row("peak memory, total of 128,000 atoms", peak, "MB", 512.0, f"{idle:.0f} MB with 16 atoms")
+TABLES = {
+    "afs": ("AFS, n_max = 20, l_max = 10, time an atom", afs_rows),
+    "bso4": ("bSO(4), j_max = 7/2, time an atom", bso4_rows),
+    "scattering": ("Solid-harmonic scattering", scattering_rows),
+    "million": ("A million atoms", million_rows),
+    "import": ("Imports", import_rows),
+    "compile": ("Compilation", compilation_rows),
+}
 
 
 def main() -> None:
-    """Print the table."""
-    print(f"{'AFS n_max=20 l_max=10 cutoff=5 Å, bcc Fe':<52} {'measured':>16}  {'bar':>9}")
-    for rows in (speed_rows(), process_rows()):
-        for row in rows:
-            print(row, flush=True)
+    """Print the tables asked for, all by default."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("tables", nargs="*", metavar="TABLE", help=f"of {', '.join(TABLES)}; all by default")
+    wanted = parser.parse_args().tables or list(TABLES)
+    if unknown := set(wanted) - set(TABLES):
+        parser.error(f"unknown table {', '.join(sorted(unknown))}; there are {', '.join(TABLES)}")
+    for name in wanted:
+        title, rows = TABLES[name]
+        print_table(title, list(rows()))
 
 
 if __name__ == "__main__":

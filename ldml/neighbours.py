@@ -117,18 +117,26 @@ def cell_grid(positions: np.ndarray, cell: np.ndarray, pbc, cutoff: float) -> Ce
     fractional = np.linalg.solve(cell.T, (positions - origin).T).T
     wraps = np.where(periodic, np.floor(fractional), 0.0)
     fractional -= wraps
-    bins = np.clip((fractional * n_bins).astype(np.int64), 0, n_bins - 1)
+    fractional *= n_bins
+    bins = fractional.astype(np.int64)
+    del fractional  # each of these is 24 MB for a million atoms
+    np.clip(bins, 0, n_bins - 1, out=bins)
     keys = np.ravel_multi_index(tuple(bins.T), n_bins) if len(bins) else np.zeros(0, dtype=np.int64)
     order = np.argsort(keys, kind="stable")
     bin_start = np.zeros(int(np.prod(n_bins)) + 1, dtype=np.int64)
     np.cumsum(np.bincount(keys, minlength=len(bin_start) - 1), out=bin_start[1:])
-    folded = positions - origin - wraps @ cell
+    del keys
+    bins = bins[order]
+    wraps = wraps[order]
+    folded = positions[order]
+    folded -= origin
+    folded -= wraps @ cell
     return CellGrid(
-        cell=cell,
-        positions=np.ascontiguousarray(folded[order]),
+        cell=np.ascontiguousarray(cell),
+        positions=folded,
         order=order,
-        wraps=wraps[order].astype(np.int64),
-        bins=bins[order],
+        wraps=wraps.astype(np.int64),
+        bins=bins,
         bin_start=bin_start,
         n_bins=n_bins,
         reach=reach,

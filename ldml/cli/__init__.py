@@ -10,6 +10,7 @@ import click
 
 from ldml.cli.dashboard import serve
 from ldml.cli.databases import generate
+from ldml.cli.descriptors import describe
 from ldml.cli.reference import entropy, prefactor, relax
 from ldml.cli.surrogate import fit, predict
 
@@ -20,5 +21,5 @@ def main():
     """Vibrational entropy of crystal defects: exact, and learned by a linear model."""
 
 
-for verb in (relax, entropy, prefactor, fit, predict, generate, serve):
+for verb in (relax, entropy, prefactor, describe, fit, predict, generate, serve):
     main.add_command(verb)

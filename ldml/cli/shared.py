@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sys
 import warnings
+from collections.abc import Iterable
+from difflib import get_close_matches
 from functools import wraps
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 from ase import Atoms
 
 from ldml.errors import ConvergenceError, InputError
 from ldml.potentials.base import Potential
+
+if TYPE_CHECKING:
+    from ldml.descriptors.base import Descriptor
 
 FilePath = click.Path(path_type=Path)
 
@@ -43,7 +50,9 @@ class TerminalProgress:
         if self._shown:
             width = 24
             filled = width * done // max(total, 1)
-            click.echo(f"\r\033[K[{'#' * filled}{'-' * (width - filled)}] {done}/{total} {stage}", err=True, nl=False)
+            line = f"[{'#' * filled}{'-' * (width - filled)}] {done}/{total} {stage}"
+            shown = line[: shutil.get_terminal_size().columns - 1]  # a line that wraps could not be rewritten
+            click.echo(f"\r\033[K{shown}", err=True, nl=False)
 
     def check(self) -> None:
         pass
@@ -67,6 +76,55 @@ potential_option = click.option(
 workers_option = click.option(
     "--workers", type=click.IntRange(min=1), default=1, show_default=True, help="Processes, one structure each."
 )
+
+
+def descriptor_options(command):
+    """``--descriptor NAME`` and ``-p NAME=VALUE``, for `chosen_descriptor`."""
+    command = click.option(
+        "--parameter",
+        "-p",
+        "parameters",
+        multiple=True,
+        metavar="NAME=VALUE",
+        help="Of the descriptor, such as cutoff=5.5; repeatable.",
+    )(command)
+    return click.option("--descriptor", default="AFS", show_default=True, help="'ldml describe --list' lists them.")(
+        command
+    )
+
+
+def chosen_descriptor(name: str, pairs: Iterable[str]) -> Descriptor:
+    """The descriptor that a name and the texts ``NAME=VALUE`` of its parameters say."""
+    from ldml.descriptors import DESCRIPTORS
+
+    kind = DESCRIPTORS[name]
+    declared = {parameter.name: parameter for parameter in kind.declared_parameters}
+    values = {}
+    for pair in pairs:
+        key, equals, text = pair.partition("=")
+        key = key.strip()
+        if not equals or not key:
+            raise InputError(f"--parameter {pair!r} is not of the form NAME=VALUE, such as {_example(key, declared)}")
+        if key not in declared:
+            raise InputError(
+                f"{kind.name} has no parameter {key!r}; {_nearest(key, declared)}it has {', '.join(declared)}"
+            )
+        if key in values:
+            raise InputError(f"--parameter {key} is given twice; give one value")
+        values[key] = declared[key].from_text(text.strip())
+    return kind(**values)
+
+
+def _example(key, declared):
+    parameter = declared.get(key) or next(iter(declared.values()))
+    return f"{parameter.name}={parameter.to_text(parameter.default)}"
+
+
+def _nearest(key, declared):
+    """ "did you mean 'cutoff'? " by name, or by the symbol of the formulas."""
+    known = {p.symbol.lower(): p.name for p in declared.values()} | {name.lower(): name for name in declared}
+    near = get_close_matches(key.lower(), known, n=1, cutoff=0.4)
+    return f"did you mean {known[near[0]]!r}? " if near else ""
 
 
 def single_structure(file: Path) -> Atoms:

@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import click
 
-from ldml.cli.shared import FilePath, TerminalProgress, clear_errors, json_option, print_result
+from ldml.cli.shared import (
+    FilePath,
+    TerminalProgress,
+    chosen_descriptor,
+    clear_errors,
+    descriptor_options,
+    json_option,
+    print_result,
+)
 from ldml.errors import InputError
 
 
 @click.command()
 @click.argument("dataset")
-@click.option("--descriptor", default="AFS", show_default=True)
-@click.option(
-    "--parameter",
-    "-p",
-    "parameters",
-    multiple=True,
-    metavar="NAME=VALUE",
-    help="Of the descriptor, such as cutoff=5.5; repeatable.",
-)
+@descriptor_options
 @click.option(
     "--test", "test_proportion", default=0.1, show_default=True, help="Proportion held out at random; 0 fits on all."
 )
@@ -34,16 +33,15 @@ def fit(dataset, descriptor, parameters, test_proportion, seed, output, as_json)
     import numpy as np
 
     from ldml.dataset import load_dataset
-    from ldml.descriptors import get_descriptor
     from ldml.evaluation.metrics import mae, rmse
     from ldml.evaluation.splits import random_test_set
     from ldml.regression.ldml import LDML
 
     if not 0 <= test_proportion < 1:
         raise InputError(f"--test {test_proportion} must be at least 0 and below 1")
+    descriptor = chosen_descriptor(descriptor, parameters)
     data = load_dataset(dataset)
     data = data.subset(np.isfinite(data.formation_entropy))
-    descriptor = get_descriptor(descriptor, **_parameters(parameters))
     test = random_test_set(len(data), test_proportion, seed) if test_proportion else np.zeros(len(data), dtype=bool)
     progress = TerminalProgress()
     LDML(descriptor).training_rows(data, progress=progress)
@@ -101,16 +99,3 @@ def predict(model, files, local, std, as_json):
         for row in rows
     ]
     print_result({"predictions": rows, "units": {"entropy": "k_B"}}, as_json, lines)
-
-
-def _parameters(pairs):
-    parameters = {}
-    for pair in pairs:
-        name, equals, text = pair.partition("=")
-        try:
-            parameters[name] = json.loads(text)
-        except json.JSONDecodeError:
-            equals = ""
-        if not equals:
-            raise InputError(f"--parameter {pair!r} is not of the form NAME=VALUE with a number, such as cutoff=5.5")
-    return parameters

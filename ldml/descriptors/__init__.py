@@ -7,12 +7,15 @@ from typing import Any
 
 from ldml.descriptors.afs import AFS
 from ldml.descriptors.base import Descriptor, check_cutoff_fits
+from ldml.descriptors.bso4 import BSO4
 from ldml.descriptors.parameters import Choice, Flag, Number, Numbers, Parameter, Species
+from ldml.descriptors.scattering import Scattering
 from ldml.errors import InputError
 from ldml.registry import Registry
 
 __all__ = [
     "AFS",
+    "BSO4",
     "DESCRIPTORS",
     "Choice",
     "Descriptor",
@@ -20,6 +23,7 @@ __all__ = [
     "Number",
     "Numbers",
     "Parameter",
+    "Scattering",
     "Species",
     "check_cutoff_fits",
     "descriptor_from_dict",
@@ -30,6 +34,8 @@ DESCRIPTORS: Registry[type[Descriptor]] = Registry(
     "descriptor",
     {
         AFS.name: AFS,
+        BSO4.name: BSO4,
+        Scattering.name: Scattering,
     },
 )
 

@@ -2,16 +2,25 @@
 
     A_nl = sum_{k,k'} g_n(r_k) g_n(r_k') cos(l theta_kk') f(r_k) f(r_k')        (paper, Sec. III A)
 
-k, k' run over all pairs of neighbours within the cutoff rc, k = k' included; theta_kk' is the angle between them seen
-from the central atom; g_n (n = 1 ... n_max) are the Löwdin-orthonormalised radial functions (`radial_basis`); and
-f(r) = (1 + cos(pi r/rc)) / 2, l = 0 ... l_max. Elements are not told apart.
+k, k' run over pairs of neighbours within the cutoff rc; theta_kk' is the angle between them seen from the central atom;
+g_n (n = 1 ... n_max) are the Löwdin-orthonormalised radial functions (`radial_basis`), f(r) is the cutoff function
+(`cutoff_functions`), and l = 0 ... l_max.
 
-The addition theorem (`angular_basis`) turns the sum over pairs into squares of sums over neighbours,
+Which pairs is a matter of definition, in the parameter `pairs`:
+
+    all             every k and k', k = k' included, as printed in the paper
+    without_self    k != k', so that a lone neighbour counts nothing
+    distinct        k < k': half of that. With f = 1 it is what MiLaDy, the program of the paper, sums at small n_max
+
+Given `species`, each kind of centre and each kind of pair of neighbours has features of its own; pairs a, b of different
+elements count twice where both orders are summed, so that the channels add up to the descriptor that ignores elements.
+
+The addition theorem (`angular_basis`) turns the sum over pairs into products of sums over neighbours,
 
     A_nl = sum_k c_lk sum_m rho_nkm^2,      rho_nlm = sum_j g_n(r_j) f(r_j) Y_lm(u_j),
 
-linear in their number. Expanding T_l in P_k cancels some digits: the error is at most about 4e-13 of
-(sum_j |g_n f|)^2, which is the scale to compare in.
+linear in their number; self pairs are sum_j (g_n f)^2, subtracted. Expanding T_l in P_k cancels some digits: the error is
+at most about 4e-13 of (sum_j |g_n f|)^2, which is the scale to compare in, for every choice of pairs.
 
 The kernels find neighbours, expand and contract them chunk by chunk, so that no neighbour list is ever stored. Threads
 share out fixed blocks of atoms; what is added in which order does not depend on their number.
@@ -19,20 +28,33 @@ share out fixed blocks of atoms; what is added in which order does not depend on
 
 from __future__ import annotations
 
-from math import pi, sin, sqrt
-from typing import ClassVar
+from dataclasses import replace
+from math import sqrt
+from typing import Any, ClassVar
 
 import numpy as np
 from ase import Atoms
 from numba import njit, prange
 
 from ldml.descriptors.angular_basis import chebyshev_to_legendre, harmonic_recurrence
-from ldml.descriptors.base import COINCIDENCE, Descriptor, Parameter, coincidence_error
+from ldml.descriptors.base import COINCIDENCE, CUTOFF, SPECIES, Descriptor, coincidence_error, species_of
+from ldml.descriptors.cutoff_functions import CUTOFF_FUNCTION, cutoff_kind, cutoff_weight
+from ldml.descriptors.lanes import LANES, TILE_ROWS, add_product, fused, load, padded, spread, store
+from ldml.descriptors.parameters import Choice, Number, Parameter
 from ldml.descriptors.radial_basis import MAX_RADIAL, jacobi_recurrence, loewdin_rotation
+from ldml.errors import InputError
 from ldml.neighbours import cell_grid
 
 ATOMS_PER_BLOCK = 64
 NEIGHBOURS_PER_CHUNK = 64
+FILL = max(LANES, TILE_ROWS)
+BATCH_SIZE = 1 << 18
+"""Numbers of block sums held at a time by `total`."""
+MAX_FEATURES = 100_000
+"""More, from a long list of species, would be a mistake: a thousand atoms would fill a gigabyte."""
+
+ALL, WITHOUT_SELF, DISTINCT = range(3)
+PAIRS = ("all", "without_self", "distinct")
 
 
 class AFS(Descriptor):
@@ -40,103 +62,180 @@ class AFS(Descriptor):
 
     Features are ordered with n outer and l inner: column (n - 1) (l_max + 1) + l holds A_nl, n_max (l_max + 1) in all.
     They are pure numbers per Å (g_n^2 is an inverse length). An atom without neighbours has A_nl = 0.
+
+    With S > 1 `species` there are S^2 (S + 1) / 2 such sets: one for each element of the centre (outer) and each unordered
+    pair of elements of the neighbours (inner), in the order of `species`; an atom has zeros in the sets of other centres.
     """
 
     name: ClassVar[str] = "AFS"
     version: ClassVar[int] = 1
     declared_parameters: ClassVar[tuple[Parameter, ...]] = (
-        Parameter(
-            "n_max", "n_max", 20, (1, MAX_RADIAL), "Number of radial functions: how finely distances are told apart."
+        Number(
+            name="n_max",
+            symbol="n_max",
+            default=20,
+            bounds=(1, MAX_RADIAL),
+            doc="Number of radial functions: how finely distances are told apart.",
         ),
-        Parameter("l_max", "l_max", 10, (0, 20), "Highest angular order: how finely angles are told apart."),
-        Parameter(
-            "cutoff",
-            "r_cut",
-            5.0,
-            (0.0, 12.0),
-            "Neighbours beyond this distance are not seen.",
-            unit="Å",
-            low_included=False,
+        Number(
+            name="l_max",
+            symbol="l_max",
+            default=10,
+            bounds=(0, 20),
+            doc="Highest angular order: how finely angles are told apart.",
         ),
+        CUTOFF,
+        replace(CUTOFF_FUNCTION, joined_later=True),
+        Choice(
+            name="pairs",
+            symbol="k,k'",
+            default="all",
+            choices=PAIRS,
+            joined_later=True,
+            doc="Pairs of neighbours summed over: all, without self pairs (k != k'), or distinct ones (k < k').",
+        ),
+        SPECIES,
     )
+    letter: ClassVar[str] = "A"
 
     def __init__(self, **parameters):
         super().__init__(**parameters)
-        self._radial = (*jacobi_recurrence(self.n_max), loewdin_rotation(self.n_max))
-        self._angular = (*harmonic_recurrence(self.l_max), chebyshev_to_legendre(self.l_max))
+        if self.n_features > MAX_FEATURES:
+            raise InputError(
+                f"{len(self.species)} species with n_max = {self.n_max} and l_max = {self.l_max} give {self.n_features:,} "
+                f"features, more than {MAX_FEATURES:,}; list fewer species or lower n_max or l_max"
+            )
+        rotation = np.zeros((self.n_max, padded(self.n_max, LANES)))
+        rotation[:, : self.n_max] = loewdin_rotation(self.n_max).T
+        to_cosines = np.zeros((padded(self.l_max + 1, TILE_ROWS), self.l_max + 1))
+        to_cosines[: self.l_max + 1] = chebyshev_to_legendre(self.l_max)
+        self._radial = (*jacobi_recurrence(self.n_max), rotation)
+        self._angular = (*harmonic_recurrence(self.l_max), to_cosines)
+        self._choices = (self.cutoff, cutoff_kind(self.cutoff_function), PAIRS.index(self.pairs))
 
     @property
-    def feature_names(self) -> tuple[str, ...]:
-        """``"A[n=1,l=0]"``, ``"A[n=1,l=1]"``, ..."""
-        return tuple(f"A[n={n},l={l}]" for n in range(1, self.n_max + 1) for l in range(self.l_max + 1))
+    def n_features(self) -> int:
+        """n_max (l_max + 1) for each kind of centre and of pair."""
+        n_species = max(1, len(self.species))
+        return n_species * (n_species * (n_species + 1) // 2) * self.n_max * (self.l_max + 1)
+
+    @property
+    def feature_indices(self) -> tuple[dict[str, Any], ...]:
+        """centre, pair (with more than one species), n = 1 ... n_max, l = 0 ... l_max, the last innermost."""
+        orders = [{"n": n, "l": l} for n in range(1, self.n_max + 1) for l in range(self.l_max + 1)]
+        if len(self.species) < 2:
+            return tuple(orders)
+        pairs = [f"{a}-{b}" for i, a in enumerate(self.species) for b in self.species[i:]]
+        return tuple({"centre": c, "pair": pair} | order for c in self.species for pair in pairs for order in orders)
 
     def _compute(self, atoms: Atoms) -> np.ndarray:
-        return self._accumulated(atoms, lambda order: order, len(atoms))
-
-    def _total(self, atoms: Atoms) -> np.ndarray:
-        n_blocks = -(-len(atoms) // ATOMS_PER_BLOCK)
-        blocks = self._accumulated(atoms, lambda order: np.arange(len(order)) // ATOMS_PER_BLOCK, n_blocks)
-        return blocks.sum(axis=0)
-
-    def _accumulated(self, atoms, row_of, n_rows):
-        """Features of each atom added to a row of the result; `row_of` maps the grid's order of atoms to rows."""
-        grid = cell_grid(atoms.positions, atoms.cell.array, atoms.pbc, self.cutoff)
-        rows = row_of(grid.order)
-        features = np.zeros((n_rows, self.n_max * (self.l_max + 1)))
-        distinct = _describe_blocks(grid.arrays(), self.cutoff, self._radial, self._angular, rows, features)
-        if not distinct:
-            raise coincidence_error(atoms)
+        grid, kinds = self._sorted(atoms)
+        features = np.zeros((len(atoms), self.n_features))
+        self._add(atoms, grid, kinds, 0, grid.order, features)
         return features
 
+    def _total(self, atoms: Atoms) -> np.ndarray:
+        grid, kinds = self._sorted(atoms)
+        total = np.zeros(self.n_features)
+        n_blocks = -(-len(atoms) // ATOMS_PER_BLOCK)
+        blocks = np.empty((min(n_blocks, max(8, BATCH_SIZE // self.n_features)), self.n_features))
+        for first in range(0, len(atoms), len(blocks) * ATOMS_PER_BLOCK):
+            n_atoms = min(len(atoms) - first, len(blocks) * ATOMS_PER_BLOCK)
+            blocks[:] = 0.0
+            self._add(atoms, grid, kinds, first, np.arange(n_atoms) // ATOMS_PER_BLOCK, blocks)
+            total += blocks.sum(axis=0)
+        return total
 
-# The kernels share one file: numba's cache on disk looks for changes only in the file of the function it is asked for.
-# Relaxed arithmetic is left to the one sum that cannot be vectorised without it. With more of it, a process that compiles
-# and one that loads the compiled code from the cache differ in the last bits: they optimise their copies differently.
+    def _sorted(self, atoms):
+        """Grid of the atoms, and their species in its order."""
+        kinds = species_of(atoms, self.species).astype(np.uint8)
+        grid = cell_grid(atoms.positions, atoms.cell.array, atoms.pbc, self.cutoff)
+        return grid, kinds[grid.order]
+
+    def _add(self, atoms, grid, kinds, first, rows, features):
+        """Add the features of sorted atom first + i to row ``rows[i]``."""
+        *walk, cell = grid.arrays()
+        apart = _describe_blocks(
+            (*walk, np.ascontiguousarray(cell)),  # another order of its axes would compile the kernels again
+            kinds,
+            max(1, len(self.species)),
+            self._choices,
+            self._radial,
+            self._angular,
+            first,
+            rows,
+            features,
+        )
+        if not apart:
+            raise coincidence_error(atoms)
+
+
+# numba's cache on disk looks for changes only in the file of the function it is asked for: after a change to `lanes`
+# or `cutoff_functions`, delete __pycache__. No kernel may reorder its arithmetic: with fastmath, a process that compiles
+# and one that loads the compiled code differ in the last bits, because they optimise their copies differently.
 
 
 @njit(cache=True, nogil=True, parallel=True)
-def _describe_blocks(grid, cutoff, radial, angular, rows, features):
-    """Add the features of sorted atom i to row ``rows[i]``; False if two atoms coincide.
+def _describe_blocks(grid, kinds, n_species, choices, radial, angular, first, rows, features):
+    """Add the features of sorted atom first + i to row ``rows[i]``; False if two atoms coincide.
 
     No two blocks may share a row.
     """
     n_atoms = rows.shape[0]
     n_blocks = (n_atoms + ATOMS_PER_BLOCK - 1) // ATOMS_PER_BLOCK
-    distinct = np.empty(n_blocks, np.bool_)
+    apart = np.empty(n_blocks, np.bool_)
     for block in prange(n_blocks):
-        first = block * ATOMS_PER_BLOCK
-        last = min(n_atoms, first + ATOMS_PER_BLOCK)
-        distinct[block] = _describe(first, last, grid, cutoff, radial, angular, rows, features)
-    return distinct.all()
+        start = block * ATOMS_PER_BLOCK
+        some = rows[start : min(n_atoms, start + ATOMS_PER_BLOCK)]
+        apart[block] = _describe(grid, kinds, n_species, choices, radial, angular, first + start, some, features)
+    return apart.all()
 
 
 @njit(cache=True, nogil=True)
-def _describe(first, last, grid, cutoff, radial, angular, rows, features):
-    n_max = radial[2].shape[0]
-    n_l = angular[3].shape[0]
-    # padded to the tiles of _contract; the padding of h is and stays zero
-    h = np.zeros(((n_max + 3) // 4 * 4, NEIGHBOURS_PER_CHUNK))
-    y = np.zeros(((n_l * n_l + 2) // 3 * 3, NEIGHBOURS_PER_CHUNK))
-    q = np.empty((n_max, NEIGHBOURS_PER_CHUNK))
-    phase = np.empty((2, NEIGHBOURS_PER_CHUNK))
-    near = np.empty((4, NEIGHBOURS_PER_CHUNK))
-    rho = np.empty((y.shape[0], h.shape[0]))
-    power = np.empty((n_l, h.shape[0]))
-    cosines = np.empty(h.shape[0])
-    for i in range(first, last):
+def _aligned(n_rows, n_columns):
+    """Zeros (n_rows, n_columns) that start where a vector register does."""
+    line = np.zeros(n_rows * n_columns + LANES)
+    start = -(np.int64(line.ctypes.data) // 8) % LANES
+    return line[start : start + n_rows * n_columns].reshape(n_rows, n_columns)
+
+
+@njit(cache=True, nogil=True)
+def _describe(grid, kinds, n_species, choices, radial, angular, first, rows, features):
+    n_max, n_columns = radial[2].shape
+    n_l = angular[2].shape[0]
+    # rows and columns of products are padded, and padding never reaches the features; the rows of Y are longer than a
+    # power of two, which would put all of them in the same few cache lines
+    n_harmonics = (n_l * n_l + TILE_ROWS - 1) // TILE_ROWS * TILE_ROWS
+    workspace = (
+        _aligned(4, NEIGHBOURS_PER_CHUNK),
+        _aligned(n_max, NEIGHBOURS_PER_CHUNK),
+        _aligned(NEIGHBOURS_PER_CHUNK, n_columns),
+        _aligned(n_harmonics, NEIGHBOURS_PER_CHUNK + 8),
+    )
+    near = np.empty((n_species, 3, NEIGHBOURS_PER_CHUNK))
+    found = np.empty(n_species, np.int64)
+    rho = _aligned(n_species * n_harmonics, n_columns).reshape(n_species, n_harmonics, n_columns)
+    squares = np.empty((n_species, n_columns))
+    power = np.empty((n_l, n_columns))
+    series = np.empty((angular[3].shape[0], n_columns))
+    for i in range(rows.shape[0]):
         rho[:] = 0.0
-        if not _expand(i, grid, cutoff, radial, angular, near, q, h, phase, y, rho):
+        squares[:] = 0.0
+        if not _expand(first + i, grid, kinds, choices, radial, angular, near, found, workspace, rho, squares):
             return False
-        _power_spectrum(rho, power)
-        _to_cosines(angular[3], power, n_max, cosines, features[rows[i]])
+        _add_features(kinds[first + i], choices[2], angular[3], found, rho, squares, power, series, features[rows[i]])
     return True
 
 
 @njit(cache=True, nogil=True)
-def _expand(i, grid, cutoff, radial, angular, near, q, h, phase, y, rho):
-    """rho_nlm of sorted atom i; False as soon as a neighbour coincides with it."""
+def _expand(i, grid, kinds, choices, radial, angular, near, found, workspace, rho, squares):
+    """rho_nlm of sorted atom i for each species; False as soon as a neighbour coincides with it.
+
+    Fills `found` with the number of neighbours and `squares` with sum_j (g_n f)^2 of each species.
+    """
+    cutoff = choices[0]
     positions, bins, bin_start, n_bins, reach, periodic, cell = grid
-    found = 0
+    found[:] = 0
     for da in range(-reach[0], reach[0] + 1):
         a = bins[i, 0] + da
         image_a = a // n_bins[0]
@@ -169,148 +268,120 @@ def _expand(i, grid, cutoff, radial, angular, near, q, h, phase, y, rho):
                         continue
                     if squared < COINCIDENCE * COINCIDENCE:
                         return False
-                    near[0, found] = dx
-                    near[1, found] = dy
-                    near[2, found] = dz
-                    found += 1
-                    if found == NEIGHBOURS_PER_CHUNK:
-                        _add_neighbours(near, found, cutoff, radial, angular, q, h, phase, y, rho)
-                        found = 0
-    if found > 0:
-        _add_neighbours(near, found, cutoff, radial, angular, q, h, phase, y, rho)
+                    kind = kinds[j]
+                    place = found[kind] % NEIGHBOURS_PER_CHUNK
+                    near[kind, 0, place] = dx
+                    near[kind, 1, place] = dy
+                    near[kind, 2, place] = dz
+                    found[kind] += 1
+                    if place == NEIGHBOURS_PER_CHUNK - 1:
+                        _add_neighbours(
+                            near[kind], place + 1, choices, radial, angular, workspace, rho[kind], squares[kind]
+                        )
+    for kind in range(found.shape[0]):
+        waiting = found[kind] % NEIGHBOURS_PER_CHUNK
+        if waiting > 0:
+            _add_neighbours(near[kind], waiting, choices, radial, angular, workspace, rho[kind], squares[kind])
     return True
 
 
 @njit(cache=True, nogil=True)
-def _add_neighbours(near, found, cutoff, radial, angular, q, h, phase, y, rho):
-    """Add `found` neighbours at the vectors ``near[:3]`` to rho."""
-    # fill up whole vector registers with neighbours on the cutoff sphere, which weigh nothing
-    n_near = (found + 7) // 8 * 8
-    near[:2, found:n_near] = 0.0
-    near[2, found:n_near] = cutoff
-    for k in range(n_near):
+def _add_neighbours(near, n_near, choices, radial, angular, workspace, rho, squares):
+    """Add neighbours at the vectors ``near[:, :n_near]`` to rho and squares."""
+    cutoff, cutoff_function, pairs = choices
+    u, q, h, y = workspace
+    # fill up whole vectors and tiles with neighbours on the cutoff sphere, which weigh nothing
+    n_filled = (n_near + FILL - 1) // FILL * FILL
+    near[:2, n_near:n_filled] = 0.0
+    near[2, n_near:n_filled] = cutoff
+    for k in range(n_filled):
         r = sqrt(near[0, k] ** 2 + near[1, k] ** 2 + near[2, k] ** 2)
         inverse = 1.0 / r
-        near[0, k] *= inverse
-        near[1, k] *= inverse
-        near[2, k] *= inverse
-        near[3, k] = (cutoff - r) / cutoff
-    _radial_weights(near[3], n_near, cutoff, radial, q, h)
-    _harmonics(near, n_near, angular, phase, y)
-    _contract(h, y, n_near, rho)
+        u[0, k] = near[0, k] * inverse
+        u[1, k] = near[1, k] * inverse
+        u[2, k] = near[2, k] * inverse
+        u[3, k] = (cutoff - r) / cutoff
+    _radial_weights(u[3:], n_filled, cutoff, cutoff_function, radial, q, h)
+    _harmonics(u, n_filled, angular, y)
+    add_product(y, h, rho, n_near)
+    if pairs != ALL:
+        for k in range(n_near):
+            for n in range(squares.shape[0]):
+                squares[n] += h[k, n] ** 2
 
 
 @njit(cache=True, nogil=True)
-def _radial_weights(t, n_near, cutoff, radial, q, h):
-    """h_nk = g_n(r_k) f(r_k) at t = 1 - r/rc: the recurrence of Q started from f Q_0, then the rotation g = U Q."""
+def _radial_weights(t, n_near, cutoff, cutoff_function, radial, q, h):
+    """h_kn = g_n(r_k) f(r_k) at t = 1 - r/rc: the recurrence of Q started from f Q_0, then the rotation g = U Q."""
     c, s, rotation = radial
     n_max = rotation.shape[0]
     q0 = sqrt(7.0 / cutoff)
     for k in range(n_near):
-        q[0, k] = q0 * t[k] ** 3 * sin(0.5 * pi * t[k]) ** 2
-    for n in range(1, n_max):
-        centre, coupling, scale = c[n - 1], s[n - 1], 1.0 / s[n]
-        two_below = max(n - 2, 0)  # s[0] = 0 takes it out for n = 1
-        for k in range(n_near):
-            q[n, k] = ((t[k] - centre) * q[n - 1, k] - coupling * q[two_below, k]) * scale
-    h[:n_max, :n_near] = 0.0
-    in_fours = n_max // 4 * 4
-    for n in range(n_max):
-        for p in range(0, in_fours, 4):
-            u0, u1, u2, u3 = rotation[n, p], rotation[n, p + 1], rotation[n, p + 2], rotation[n, p + 3]
-            for k in range(n_near):
-                h[n, k] += u0 * q[p, k] + u1 * q[p + 1, k] + u2 * q[p + 2, k] + u3 * q[p + 3, k]
-        for p in range(in_fours, n_max):
-            u0 = rotation[n, p]
-            for k in range(n_near):
-                h[n, k] += u0 * q[p, k]
+        q[0, k] = q0 * t[0, k] ** 3 * cutoff_weight(cutoff_function, t[0, k])
+    for k in range(0, n_near, LANES):
+        t_k = load(t, 0, k)
+        below, here = spread(0.0), load(q, 0, k)
+        for n in range(1, n_max):
+            scale = spread(1.0 / s[n])
+            below, here = here, fused(t_k - spread(c[n - 1]), here, spread(-s[n - 1]) * below) * scale
+            store(q, n, k, here)
+    h[:n_near] = 0.0
+    add_product(q.T, rotation, h[:n_near], n_max)
 
 
 @njit(cache=True, nogil=True)
-def _harmonics(near, n_near, angular, phase, y):
+def _harmonics(u, n_near, angular, harmonics):
     """Y_lm(u_k) in row l^2 + l + m, by the recurrences of `angular_basis`."""
     a, b, d, _ = angular
     l_max = d.shape[0] - 1
-    ux, uy, uz = near[0], near[1], near[2]
-    real, imaginary = phase[0], phase[1]
-    real[:n_near] = 1.0
-    imaginary[:n_near] = 0.0
-    for m in range(l_max + 1):
-        if m > 0:
-            for k in range(n_near):
-                turned = real[k] * ux[k] - imaginary[k] * uy[k]
-                imaginary[k] = real[k] * uy[k] + imaginary[k] * ux[k]
-                real[k] = turned
-        for sign in range(1, -2 if m > 0 else 0, -2):
-            part = real if sign > 0 else imaginary
-            d_m = d[m]
-            for k in range(n_near):
-                y[m * m + m + sign * m, k] = d_m * part[k]
+    for k in range(0, n_near, LANES):
+        x, y, z = load(u, 0, k), load(u, 1, k), load(u, 2, k)
+        real, imaginary = spread(1.0), spread(0.0)
+        for m in range(l_max + 1):
+            if m > 0:
+                real, imaginary = real * x - imaginary * y, real * y + imaginary * x
+            scale = spread(d[m])
+            here, here_sine = scale * real, scale * imaginary
+            below, below_sine = spread(0.0), spread(0.0)
+            store(harmonics, m * m + 2 * m, k, here)
+            if m > 0:
+                store(harmonics, m * m, k, here_sine)
             for l in range(m + 1, l_max + 1):
-                here = l * l + l + sign * m
-                below = here - 2 * l
-                two_below = max(below - 2 * (l - 1), 0)  # b_lm = 0 takes it out for l = m + 1
-                a_lm, b_lm = a[l, m], b[l, m]
-                for k in range(n_near):
-                    y[here, k] = a_lm * uz[k] * y[below, k] - b_lm * y[two_below, k]
-
-
-@njit(cache=True, nogil=True, fastmath={"reassoc", "contract"})
-def _contract(h, y, n_near, rho):
-    """rho_(lm)n += sum_k y_(lm)k h_nk in tiles of 3 x 4 sums, few enough to stay in registers."""
-    for m in range(0, y.shape[0], 3):
-        for n in range(0, h.shape[0], 4):
-            s00 = s01 = s02 = s03 = 0.0
-            s10 = s11 = s12 = s13 = 0.0
-            s20 = s21 = s22 = s23 = 0.0
-            for k in range(n_near):
-                h0, h1, h2, h3 = h[n, k], h[n + 1, k], h[n + 2, k], h[n + 3, k]
-                y0, y1, y2 = y[m, k], y[m + 1, k], y[m + 2, k]
-                s00 += y0 * h0
-                s01 += y0 * h1
-                s02 += y0 * h2
-                s03 += y0 * h3
-                s10 += y1 * h0
-                s11 += y1 * h1
-                s12 += y1 * h2
-                s13 += y1 * h3
-                s20 += y2 * h0
-                s21 += y2 * h1
-                s22 += y2 * h2
-                s23 += y2 * h3
-            rho[m, n] += s00
-            rho[m, n + 1] += s01
-            rho[m, n + 2] += s02
-            rho[m, n + 3] += s03
-            rho[m + 1, n] += s10
-            rho[m + 1, n + 1] += s11
-            rho[m + 1, n + 2] += s12
-            rho[m + 1, n + 3] += s13
-            rho[m + 2, n] += s20
-            rho[m + 2, n + 1] += s21
-            rho[m + 2, n + 2] += s22
-            rho[m + 2, n + 3] += s23
+                a_z, b_lm = spread(a[l, m]) * z, spread(-b[l, m])
+                below, here = here, fused(a_z, here, b_lm * below)
+                below_sine, here_sine = here_sine, fused(a_z, here_sine, b_lm * below_sine)
+                store(harmonics, l * l + l + m, k, here)
+                if m > 0:
+                    store(harmonics, l * l + l - m, k, here_sine)
 
 
 @njit(cache=True, nogil=True)
-def _power_spectrum(rho, power):
-    """power_ln = sum_m rho_(lm)n^2."""
+def _add_features(centre, pairs, to_cosines, found, rho, squares, power, series, row):
+    """Add A_nl of every pair of species, the sets of the centre's species, to a row of features."""
+    n_species = found.shape[0]
+    n_l = power.shape[0]
+    n_max = row.shape[0] // (n_species * (n_species * (n_species + 1) // 2) * n_l)
+    at = centre * (row.shape[0] // n_species)
+    for a in range(n_species):
+        for b in range(a, n_species):
+            if found[a] > 0 and found[b] > 0:
+                _power_spectrum(rho[a], rho[b], power)
+                series[:] = 0.0
+                add_product(to_cosines, power, series, n_l)
+                both_orders = 2.0 if a != b else 1.0
+                weight = 0.5 * both_orders if pairs == DISTINCT else both_orders
+                for l in range(n_l):
+                    for n in range(n_max):
+                        self_pairs = squares[a, n] if a == b else 0.0
+                        row[at + n * n_l + l] += weight * (series[l, n] - self_pairs)
+            at += n_max * n_l
+
+
+@njit(cache=True, nogil=True)
+def _power_spectrum(rho, other, power):
+    """power_ln = sum_m rho_(lm)n other_(lm)n."""
     power[:] = 0.0
     for l in range(power.shape[0]):
         for m in range(l * l, (l + 1) * (l + 1)):
             for n in range(power.shape[1]):
-                power[l, n] += rho[m, n] ** 2
-
-
-@njit(cache=True, nogil=True)
-def _to_cosines(c, power, n_max, cosines, row):
-    """Add A_nl = sum_k c_lk power_kn to a row of features; c_lk vanishes where l - k is odd."""
-    n_l = c.shape[0]
-    for l in range(n_l):
-        cosines[:] = 0.0
-        for k in range(l % 2, l + 1, 2):
-            c_lk = c[l, k]
-            for n in range(cosines.shape[0]):
-                cosines[n] += c_lk * power[k, n]
-        for n in range(n_max):
-            row[n * n_l + l] += cosines[n]
+                power[l, n] += rho[m, n] * other[m, n]

@@ -113,9 +113,10 @@ class Number(Parameter):
     def from_text(self, text: str) -> int | float:
         """The number that `text` writes, checked."""
         try:
-            return self.checked(int(text) if self.is_whole else float(text))
+            number = int(text) if self.is_whole else float(text)
         except ValueError:
             raise self._not_a_number(text) from None
+        return self.checked(number)
 
     def allowed(self) -> str:
         """ "from 0 up to 20", "above 0 up to 12 Å"."""
@@ -125,7 +126,7 @@ class Number(Parameter):
 
     def to_text(self, value: float) -> str:
         """`value` without needless digits."""
-        return str(value) if self.is_whole else f"{value:.12g}"
+        return str(value) if self.is_whole else _shortest(value)
 
     @property
     def is_whole(self) -> bool:
@@ -230,9 +231,10 @@ class Numbers(Parameter):
     def from_text(self, text: str) -> tuple[float, ...]:
         """Numbers between commas, checked."""
         try:
-            return self.checked([float(part) for part in text.split(",")])
+            numbers = [float(part) for part in text.split(",")]
         except ValueError:
             raise InputError(f"{self.name} = {text!r} is not a list of numbers; {self._remedy()}") from None
+        return self.checked(numbers)
 
     def allowed(self) -> str:
         """ "1 to 32 different numbers from -3 up to 6"."""
@@ -241,7 +243,7 @@ class Numbers(Parameter):
 
     def to_text(self, value: tuple[float, ...]) -> str:
         """Numbers between commas."""
-        return ",".join(f"{number:.12g}" for number in value)
+        return ",".join(_shortest(number) for number in value)
 
     def _remedy(self):
         return f"give {self.allowed()}, such as {self.to_text(self.default)}"
@@ -279,3 +281,9 @@ class Species(Parameter):
 
     def _remedy(self):
         return f"give {self.allowed()}, such as Fe,Cu"
+
+
+def _shortest(number):
+    """The fewest digits that read back as the same number."""
+    text = f"{number:.12g}"
+    return text if float(text) == number else repr(float(number))

@@ -81,9 +81,3 @@ def radial_functions(r: np.ndarray, n_max: int, cutoff: float) -> np.ndarray:
         previous = s[k - 1] * q[k - 2] if k > 1 else 0.0
         q[k] = ((t - c[k - 1]) * q[k - 1] - previous) / s[k]
     return np.moveaxis(np.tensordot(loewdin_rotation(n_max), q, axes=1), 0, -1)
-
-
-def cosine_cutoff(r: np.ndarray, cutoff: float) -> np.ndarray:
-    """f(r) = (1 + cos(pi r/rc)) / 2 for r < rc, 0 beyond; written as sin^2 so that it keeps its digits near rc."""
-    t = np.clip((cutoff - np.asarray(r, dtype=float)) / cutoff, 0.0, 1.0)
-    return np.sin(0.5 * np.pi * t) ** 2

@@ -9,20 +9,45 @@ import pytest
 from ase import Atoms
 from ase.build import bulk
 
-from ldml.descriptors import AFS, Parameter, check_cutoff_fits, descriptor_from_dict, get_descriptor
+from ldml.descriptors import AFS, check_cutoff_fits, descriptor_from_dict, get_descriptor
+from ldml.descriptors.base import species_of
 from ldml.errors import InputError, StructureError
 
 
 def test_get_descriptor_takes_the_parameters():
     descriptor = get_descriptor("AFS", n_max=4, l_max=2, cutoff=4.5)
     assert isinstance(descriptor, AFS)
-    assert descriptor.parameters == {"n_max": 4, "l_max": 2, "cutoff": 4.5}
+    assert descriptor.to_dict()["parameters"] == {"n_max": 4, "l_max": 2, "cutoff": 4.5}
     assert (descriptor.n_max, descriptor.l_max, descriptor.cutoff) == (4, 2, 4.5)
-    assert repr(descriptor) == "AFS(n_max=4, l_max=2, cutoff=4.5)"
+    assert repr(descriptor).startswith("AFS(n_max=4, l_max=2, cutoff=4.5")
 
 
 def test_defaults_are_the_papers():
-    assert get_descriptor("AFS").parameters == {"n_max": 20, "l_max": 10, "cutoff": 5.0}
+    descriptor = get_descriptor("AFS")
+    assert (descriptor.n_max, descriptor.l_max, descriptor.cutoff) == (20, 10, 5.0)
+    assert descriptor.species == ()
+
+
+def test_parameters_that_joined_later_are_recorded_only_when_they_differ():
+    """So that what was written before they came keeps its fingerprint."""
+    plain, named = get_descriptor("AFS"), get_descriptor("AFS", species=["Fe"])
+    assert set(plain.to_dict()["parameters"]) == {"n_max", "l_max", "cutoff"}
+    assert named.to_dict()["parameters"]["species"] == ["Fe"]
+    assert named.fingerprint != plain.fingerprint
+    assert descriptor_from_dict(json.loads(json.dumps(named.to_dict()))) == named
+
+
+def test_symbols_of_the_species_are_checked():
+    with pytest.raises(InputError, match="species holds 'Xy', which is no chemical symbol"):
+        get_descriptor("AFS", species=["Fe", "Xy"])
+
+
+def test_species_of_the_atoms():
+    atoms = Atoms("FeCuFe", positions=[(0, 0, 0), (0, 0, 2), (0, 0, 4)])
+    np.testing.assert_array_equal(species_of(atoms, ("Cu", "Fe")), [1, 0, 1])
+    np.testing.assert_array_equal(species_of(atoms, ()), [0, 0, 0])
+    with pytest.raises(StructureError, match="atom 1 is Cu, but the descriptor was made for species = Fe,Ni; add"):
+        species_of(atoms, ("Fe", "Ni"))
 
 
 @pytest.mark.parametrize("name", ["afs", "AFSS", "ASF"])
@@ -59,15 +84,8 @@ def test_bad_parameters_are_refused(parameters, message):
 
 def test_numpy_numbers_become_plain_ones():
     descriptor = get_descriptor("AFS", n_max=np.int64(4), cutoff=np.float32(4.5))
-    assert [type(value) for value in descriptor.parameters.values()] == [int, int, float]
+    assert [type(descriptor.parameters[name]) for name in ("n_max", "l_max", "cutoff")] == [int, int, float]
     assert descriptor == get_descriptor("AFS", n_max=4, cutoff=4.5)
-
-
-def test_bounds_of_a_parameter():
-    parameter = Parameter("x", "x", 1.0, (0.0, 2.0), "", low_included=False)
-    assert parameter.checked(2) == 2.0
-    with pytest.raises(InputError, match="above 0"):
-        parameter.checked(0)
 
 
 def test_a_descriptor_cannot_be_changed():

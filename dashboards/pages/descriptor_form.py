@@ -1,0 +1,208 @@
+"""The form of a descriptor: an input for each parameter it declares, beside it what is wrong with a value.
+
+Parameters that are rarely changed wait under "More parameters"; a descriptor in one line leaves them out, too, as long as
+they have their defaults.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import panel as pn
+import panel_material_ui as pmui
+
+from dashboards.pages.layout import caption
+from dashboards.plain_text import plain
+from ldml.descriptors import DESCRIPTORS, Choice, Descriptor, Flag, Number, Parameter, Species, get_descriptor
+from ldml.errors import InputError
+
+RARE = ("cutoff_function", "self_weight", "rfac0", "unit", "sigma")
+"""Names of parameters that are rarely changed, beside those that joined later."""
+_WIDE = {"size": "small", "sizing_mode": "stretch_width", "margin": (6, 0)}
+
+
+class DescriptorForm:
+    """Inputs for the parameters a descriptor declares; each descriptor keeps its own.
+
+    Parameters
+    ----------
+    descriptor : Descriptor
+        What the form describes at first.
+
+    Attributes
+    ----------
+    inputs : dict of str to widget
+        Of the descriptor chosen, by the name of the parameter.
+
+    Examples
+    --------
+    >>> form = DescriptorForm(get_descriptor("AFS"))
+    >>> form.descriptor()
+    AFS(n_max=20, l_max=10, cutoff=5.0, cutoff_function='cosine', pairs='all', species=())
+    """
+
+    def __init__(self, descriptor: Descriptor):
+        self._elements: tuple[str, ...] = ()
+        self._forms: dict[str, dict[str, _Field]] = {}
+        self._listeners: list[Callable[[], None]] = []
+        self._kind = pmui.Select(label="Descriptor", options=list(DESCRIPTORS), value=descriptor.name, **_WIDE)
+        self._meaning = caption("")
+        self._fields = pn.Column(sizing_mode="stretch_width", margin=0)
+        self._more = pmui.Card(
+            title="More parameters",
+            collapsed=True,
+            elevation=0,
+            outlined=True,
+            title_variant="body2",
+            margin=(4, 0),
+            sizing_mode="stretch_width",
+        )
+        self._show(descriptor.parameters)
+        self._kind.param.watch(lambda event: self._show({}), "value")
+
+    def view(self) -> pn.Column:
+        """The form."""
+        return pn.Column(self._kind, self._meaning, self._fields, self._more, sizing_mode="stretch_width", margin=0)
+
+    @property
+    def inputs(self) -> dict[str, Any]:
+        """Widget of each parameter of the descriptor chosen."""
+        return {name: field.widget for name, field in self._forms[self._kind.value].items()}
+
+    def choose(self, name: str) -> None:
+        """Turn to another descriptor."""
+        self._kind.value = name
+
+    def descriptor(self) -> Descriptor:
+        """The descriptor the form describes.
+
+        Raises
+        ------
+        InputError
+            If a field is empty or a value is not allowed.
+        """
+        fields = self._forms[self._kind.value]
+        return get_descriptor(self._kind.value, **{name: field.value() for name, field in fields.items()})
+
+    def offer_elements(self, elements: Sequence[str]) -> None:
+        """The elements that species can be chosen from; others that were chosen are no longer."""
+        self._elements = tuple(elements)
+        for fields in self._forms.values():
+            for field in fields.values():
+                field.offer_elements(self._elements)
+
+    def on_change(self, listener: Callable[[], None]) -> None:
+        """Call `listener` whenever the form describes something else."""
+        self._listeners.append(listener)
+
+    def _show(self, values):
+        """Bring in the inputs of the descriptor chosen, made when it is chosen for the first time."""
+        kind = DESCRIPTORS[self._kind.value]
+        if kind.name not in self._forms:
+            self._forms[kind.name] = {
+                p.name: _Field(p, values.get(p.name, p.default), self._elements, self._changed)
+                for p in kind.declared_parameters
+            }
+        fields = self._forms[kind.name].values()
+        self._meaning.object = plain(inspect.cleandoc(kind.__doc__ or "").partition("\n\n")[0].replace("\n", " "))
+        self._fields.objects = [field.widget for field in fields if not is_rare(field.parameter)]
+        rare = [field.widget for field in fields if is_rare(field.parameter)]
+        self._more.param.update(objects=rare, visible=bool(rare))
+        self._changed()
+
+    def _changed(self):
+        for listener in self._listeners:
+            listener()
+
+
+class _Field:
+    """Input for one parameter."""
+
+    def __init__(self, parameter: Parameter, value, elements, on_change):
+        self.parameter = parameter
+        self._on_change = on_change
+        self.widget = _widget(parameter, value)
+        self.offer_elements(elements)
+        self.widget.param.watch(lambda event: self._changed(), "value")
+
+    def value(self):
+        """What the input says, checked.
+
+        Raises
+        ------
+        InputError
+            If it is empty or not allowed.
+        """
+        entered = self.widget.value
+        if entered is None:
+            raise InputError(f"{self.parameter.name} is empty; enter a number {self.parameter.allowed()}")
+        if isinstance(self.widget, pmui.TextInput):
+            return self.parameter.from_text(entered)
+        return self.parameter.checked(entered)
+
+    def offer_elements(self, elements):
+        """Let a parameter for species choose from `elements`."""
+        if isinstance(self.parameter, Species):
+            self.widget.param.update(
+                options=list(elements),
+                value=[symbol for symbol in self.widget.value if symbol in elements],
+                disabled=len(elements) < 2,
+                placeholder="all alike" if len(elements) != 1 else f"all are {elements[0]}",
+            )
+
+    def _changed(self):
+        problem = ""
+        try:
+            self.value()
+        except InputError as error:
+            problem = str(error)
+        if hasattr(self.widget, "error_state"):
+            self.widget.param.update(error_state=bool(problem), helper_text=problem)
+        self._on_change()
+
+
+def is_rare(parameter: Parameter) -> bool:
+    """Whether few readers will want to change a parameter."""
+    return parameter.joined_later or parameter.name in RARE
+
+
+def describe_descriptor(descriptor: Descriptor) -> str:
+    """Name and parameters in one line: "AFS, n_max = 20, l_max = 10, cutoff = 5 Å"; rare ones unless they have their defaults."""
+    values = descriptor.parameters
+    told = [p for p in descriptor.declared_parameters if not (is_rare(p) and values[p.name] == p.default)]
+    return ", ".join([descriptor.name, *(f"{p.name} = {_short_text(p, values[p.name])}" for p in told)])
+
+
+def _short_text(parameter, value):
+    text = f"{value:g}" if isinstance(value, float) else parameter.to_text(value)
+    return f"{text} {parameter.unit}" if parameter.unit else text
+
+
+def _widget(parameter: Parameter, value):
+    """The input that suits the kind of a parameter; text for a kind that is not known here."""
+    unit = f" ({parameter.unit})" if parameter.unit else ""
+    options = {
+        "label": f"{parameter.name}{unit}",
+        "description": f"{parameter.symbol}: {parameter.doc} Allowed: {parameter.allowed()}.",
+        **_WIDE,
+    }
+    if isinstance(parameter, Number):
+        kind = pmui.IntInput if parameter.is_whole else pmui.FloatInput
+        return kind(value=value, step=_step(parameter), **options)
+    if isinstance(parameter, Choice):
+        return pmui.Select(options=list(parameter.choices), value=value, **options)
+    if isinstance(parameter, Flag):
+        return pmui.Switch(value=value, **{**options, "margin": (6, 4)})
+    if isinstance(parameter, Species):
+        return pmui.MultiChoice(options=list(value), value=list(value), **options)
+    return pmui.TextInput(value=parameter.to_text(value), **options)
+
+
+def _step(parameter: Number):
+    """What one press of an arrow adds."""
+    if parameter.is_whole:
+        return int(parameter.multiple_of or 1)
+    low, high = parameter.bounds
+    return parameter.multiple_of or (0.1 if high - low > 1.0 and abs(parameter.default) >= 1.0 else 0.01)
