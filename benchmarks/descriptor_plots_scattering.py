@@ -18,7 +18,7 @@ from ldml.descriptors.scattering import Scattering
 from ldml.descriptors.solid_harmonics import profile
 
 ORDERS = (1, 2, 3, 5, 8)
-SPACINGS = (0.5, 0.38, 0.3, 0.25, 0.19)
+SPACINGS = (0.45, 0.38, 0.295, 0.25, 0.19)
 PLACES = 6
 REFERENCE = 0.12
 """Spacing of what the errors are measured against."""
@@ -95,7 +95,7 @@ def convergence() -> dict[int, list[float]]:
 
 def totals_at(atoms, spacing):
     """S[0, l] with the given spacing in units of the width, the same for every l."""
-    settings = {"SPACING": spacing, "SPACING_OF_CONES": spacing, "FEWEST_POINTS": 1}
+    settings = {"SPACING": spacing, "SPACING_OF_CONES": spacing, "CRYSTAL_COARSENING": 1.0, "FEWEST_POINTS": 1}
     with mock.patch.multiple(scattering, **settings):
         return Scattering(scales=(0.0,), l_max=8).total(atoms)
 
@@ -108,8 +108,8 @@ def draw_convergence(errors, path: Path) -> None:
         axes.loglog(SPACINGS, row, "o-", label=f"$l = {l}$")
     h = np.array(SPACINGS)
     axes.loglog(h, 2e-5 * (h / 0.38) ** 4, "k:", label="$h^4$")
-    axes.axvline(scattering.SPACING, color="grey", lw=0.8)
-    axes.axvline(scattering.SPACING_OF_CONES, color="grey", lw=0.8, ls="--")
+    axes.axvline(scattering.CRYSTAL_COARSENING * scattering.SPACING, color="grey", lw=0.8)
+    axes.axvline(scattering.CRYSTAL_COARSENING * scattering.SPACING_OF_CONES, color="grey", lw=0.8, ls="--")
     axes.set_xticks(SPACINGS, [f"{x:g}" for x in SPACINGS])
     axes.minorticks_off()
     axes.set_xlabel("grid spacing $h / a_j$")

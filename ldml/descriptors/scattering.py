@@ -8,9 +8,9 @@ g is a Gaussian of width sigma and unit integral, Y_lm are orthonormal, and volu
 
 The convolution is a product in k-space, on the reciprocal lattice of the cell itself: with a_j^2 = s_j^2 + sigma^2, the field
 of (j, l, m) has the coefficients S(k) exp(-(k a_j)^2/2) (k a_j)^l Y_lm(k), up to factors (`solid_harmonics`), where the
-structure factor S(k) is computed to 13 digits (`density_grid`). Frequencies are cut where they fall below 1e-8 of
-the largest. Along directions that are not periodic the cell is padded, for each scale, until the fields of images have
-fallen to 1e-8 before they meet.
+structure factor S(k) is computed to 13 digits (`density_grid`). Waves are left out where they fall below 1e-5 of
+the largest, in padded boxes below 1e-8. Along directions that are not periodic the cell is padded, for each scale, until
+the fields of images have fallen to 1e-8 before they meet.
 
 Only the integral is approximate. The modulus has cones where all 2l + 1 fields vanish, so the mean over a grid of spacing h
 converges as h^4 and not exponentially; l = 1, which has most of them, gets a finer grid. For l = 0 the field has one sign:
@@ -41,7 +41,7 @@ from numba import njit
 from ldml.descriptors.base import COINCIDENCE, SPECIES, Descriptor, coincidence_error, species_of
 from ldml.descriptors.density_grid import Box, PointTransform, field_on_grid, grid_length, padded_box, waves_of_grid
 from ldml.descriptors.parameters import Number, Numbers, Parameter
-from ldml.descriptors.solid_harmonics import SolidHarmonics, profile_integral, reach
+from ldml.descriptors.solid_harmonics import NEGLIGIBLE, SolidHarmonics, profile_integral, reach
 from ldml.errors import InputError
 from ldml.neighbours import neighbour_list
 
@@ -49,6 +49,10 @@ SPACING = 0.38
 """Grid spacing in units of a_j."""
 SPACING_OF_CONES = 0.25
 """The same for l = 1."""
+CRYSTAL_COARSENING = 1.18
+"""Both grow by it where all directions are periodic: the errors of many cones average."""
+NEGLIGIBLE_WAVE = 1e-5
+"""See `_wave_level`."""
 FEWEST_POINTS = 45
 """Grid points along any direction: small cells and wide wavelets cost little and have few cones to average over."""
 REFINEMENT = (1, 3, 8, 1)
@@ -197,11 +201,13 @@ class _Scale:
         return self._highest(self.l_max)
 
     def _highest(self, l):
-        return self.box.highest_frequencies(reach(l) / self.smeared)
+        return self.box.highest_frequencies(reach(l, _wave_level(self.box)) / self.smeared)
 
     def lengths(self, l):
         """(3,) grid points along each vector."""
         spacing = SPACING_OF_CONES if l == 1 else SPACING
+        if self.box.periodic.all():
+            spacing *= CRYSTAL_COARSENING
         wanted = np.linalg.norm(self.box.cell, axis=1) / (spacing * self.smeared)
         short = self.box.periodic & (wanted < FEWEST_POINTS)
         wanted = np.where(short, wanted, REFINEMENT[short.sum()] * wanted)
@@ -256,7 +262,7 @@ class _Scale:
     def _modulus(self, structure_factor, l):
         """(sum_m |field|^2)^(1/2) on the grid."""
         inner = self._cropped(structure_factor, l)
-        harmonics = SolidHarmonics(inner, self.box.reciprocal * self.smeared, l)
+        harmonics = SolidHarmonics(inner, self.box.reciprocal * self.smeared, l, _wave_level(self.box))
         lengths = self.lengths(l)
         spectrum = np.empty(inner.shape, dtype=np.complex128)
         squares = np.zeros(lengths)
@@ -268,7 +274,7 @@ class _Scale:
     def _smoothed_density(self, structure_factor):
         """The field of l = 0 on the grid."""
         inner = self._cropped(structure_factor, 0)
-        harmonics = SolidHarmonics(inner, self.box.reciprocal * self.smeared, 0)
+        harmonics = SolidHarmonics(inner, self.box.reciprocal * self.smeared, 0, _wave_level(self.box))
         spectrum = np.empty(inner.shape, dtype=np.complex128)
         harmonics.spectrum(0, spectrum)
         return field_on_grid(spectrum, self.lengths(0))
@@ -278,12 +284,12 @@ class _Partition:
     """Gaussians around atoms that divide space between them."""
 
     def __init__(self, box, members, width):
-        highest = box.highest_frequencies(reach(0) / width)
+        highest = box.highest_frequencies(reach(0, _wave_level(box)) / width)
         self._points = PointTransform(box.fractional[members], highest)
         self._n_atoms = len(members)
         ones = np.ones([2 * c + 1 for c in highest], dtype=np.complex128)
         gaussian = np.empty_like(ones)
-        SolidHarmonics(ones, box.reciprocal * width, 0).spectrum(0, gaussian)
+        SolidHarmonics(ones, box.reciprocal * width, 0, _wave_level(box)).spectrum(0, gaussian)
         self._gaussian = gaussian * ((2.0 * pi) ** 1.5 * sqrt(4.0 * pi) * width**3 / box.volume)
         self._sum = self._gaussian * self._points.coefficients(np.ones(len(members)))
 
@@ -293,6 +299,14 @@ class _Partition:
         waves = waves_of_grid(field, self._gaussian.shape)
         background = BACKGROUND / self._n_atoms * float(field.sum())
         return (self._points.values(waves * self._gaussian) + background) / field.size
+
+
+def _wave_level(box):
+    """Part of their maximum below which waves are left out: what is left out is orthogonal to the rest.
+
+    A padded box follows the atoms, and its waves come and go: only very small ones may.
+    """
+    return NEGLIGIBLE_WAVE if box.periodic.all() else NEGLIGIBLE
 
 
 def _affordable_threads(plans):

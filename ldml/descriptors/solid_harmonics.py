@@ -24,7 +24,7 @@ from numba import njit
 from ldml.descriptors.angular_basis import harmonic_recurrence
 
 NEGLIGIBLE = 1e-8
-"""Where a profile has fallen to this part of its maximum it is cut, in space as in k-space."""
+"""Where a profile has fallen to this part of its maximum it is cut, in space as in k-space, unless told otherwise."""
 
 
 def profile(x: np.ndarray, l: int) -> np.ndarray:
@@ -37,9 +37,9 @@ def profile_integral(l: int) -> float:
     return sqrt(0.5 * (2 * l + 1)) * 2 ** (0.5 * (l + 1)) * gamma(0.5 * (l + 3)) / pi
 
 
-def reach(l: int) -> float:
-    """x beyond the maximum where x^l exp(-x^2/2) has fallen to `NEGLIGIBLE` of it."""
-    level = -2.0 * log(NEGLIGIBLE) + (l - l * log(l) if l else 0.0)
+def reach(l: int, level: float = NEGLIGIBLE) -> float:
+    """x beyond the maximum where x^l exp(-x^2/2) has fallen to `level` of it."""
+    level = -2.0 * log(level) + (l - l * log(l) if l else 0.0)
     x = sqrt(level + l)
     for _ in range(60):  # x^2 = level + 2 l ln x, a contraction for x^2 > l
         x = sqrt(level + 2.0 * l * log(x))
@@ -59,18 +59,20 @@ class SolidHarmonics:
     reciprocal : (3, 3) array
         Reciprocal vectors (rows) times the width a.
     l : int
+    level : float
+        Part of their maximum below which waves are left out.
     """
 
-    def __init__(self, structure_factor: np.ndarray, reciprocal: np.ndarray, l: int):
-        self._reciprocal, self._l = reciprocal, l
+    def __init__(self, structure_factor: np.ndarray, reciprocal: np.ndarray, l: int, level: float = NEGLIGIBLE):
+        self._reciprocal, self._l, self._reach = reciprocal, l, reach(l, level)
         a, b, d = harmonic_recurrence(l)
         self._recurrence = (np.ascontiguousarray(a.T), np.ascontiguousarray(b.T), d * sqrt((2 * l + 1) / (4 * pi)))
-        self._raised = _damped(structure_factor, reciprocal, reach(l))
+        self._raised = _damped(structure_factor, reciprocal, self._reach)
 
     def spectrum(self, m: int, out: np.ndarray) -> None:
         """Write the spectrum of order m, up to a phase common to all frequencies, to `out`; ask for m = 0, 1, ... l in turn."""
         a, b, d = self._recurrence
-        _spectrum(self._raised, self._reciprocal, reach(self._l), self._l, m, a[m], b[m], d[m], out)
+        _spectrum(self._raised, self._reciprocal, self._reach, self._l, m, a[m], b[m], d[m], out)
 
 
 # Nothing here may reorder its arithmetic: with fastmath, a process that compiles and one that loads the compiled code
