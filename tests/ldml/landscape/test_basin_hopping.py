@@ -36,7 +36,7 @@ def walk(n_atoms, n_steps, seed=0, **options):
 
 @pytest.fixture(scope="module")
 def thirteen():
-    return walk(13, 120)
+    return walk(13, 60)
 
 
 def test_the_icosahedron_of_thirteen_is_found(thirteen):
@@ -56,8 +56,8 @@ def test_every_minimum_is_one_and_none_is_met_twice(thirteen):
         assert minimum.energy == pytest.approx(lj.energy(minimum.atoms), abs=1e-12)
     assert np.diff(energies).min() > 1e-6
     assert len(statistics.distinct) == len(minima)
-    assert statistics.n_attempts == 120
-    assert 0 < statistics.n_accepted <= 120 - statistics.n_failed
+    assert statistics.n_attempts == 60
+    assert 0 < statistics.n_accepted <= 60 - statistics.n_failed
 
 
 def test_the_truncated_octahedron_is_where_a_walk_at_rest_stays():
@@ -76,7 +76,7 @@ def test_the_truncated_octahedron_is_where_a_walk_at_rest_stays():
 
 
 def test_same_seed_same_walk(thirteen):
-    again, _ = walk(13, 120)
+    again, _ = walk(13, 60)
     assert [m.atoms.positions.tobytes() for m in again] == [m.atoms.positions.tobytes() for m in thirteen[0]]
 
 
