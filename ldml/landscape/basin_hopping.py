@@ -16,6 +16,7 @@ import numpy as np
 import scipy.linalg
 import scipy.optimize
 from ase import Atoms
+from threadpoolctl import ThreadpoolController
 
 from ldml.entropy.dynamical_matrix import dynamical_matrix
 from ldml.errors import ConvergenceError, InputError
@@ -162,17 +163,20 @@ class _Quench:
 
     def __init__(self, start, potential, hopping):
         self._evaluator = potential.evaluator(start)
+        self._blas = ThreadpoolController()
         self._force = hopping.quench_force
         self._radius = hopping.largest_radius * _ball_radius(len(start), hopping)
 
     def __call__(self, positions):
-        found = scipy.optimize.minimize(
-            self._energy_and_gradient,
-            positions.ravel(),
-            jac=True,
-            method="L-BFGS-B",
-            options={"maxcor": 6, "gtol": 0.5 * self._force, "ftol": 0.0, "maxiter": 5000, "maxfun": 10000},
-        )
+        # the vectors are so short that threads of BLAS cost ten times what they share out
+        with self._blas.limit(limits=1, user_api="blas"):
+            found = scipy.optimize.minimize(
+                self._energy_and_gradient,
+                positions.ravel(),
+                jac=True,
+                method="L-BFGS-B",
+                options={"maxcor": 6, "gtol": 0.5 * self._force, "ftol": 0.0, "maxiter": 5000, "maxfun": 10000},
+            )
         left = max_norm(found.jac.reshape(-1, 3))
         if not left < self._force:
             raise ConvergenceError(f"the quench stopped with a force of {left:.2g} eV/Å")
