@@ -25,7 +25,7 @@ class Registry(Mapping[str, T], Generic[T]):
         if name in self._items:
             return self._items[name]
         folded = {known.lower(): known for known in self._items}
-        near = get_close_matches(str(name).lower(), folded, n=1, cutoff=0.4)
+        near = get_close_matches(str(name).lower(), folded, n=1, cutoff=0.6)
         hint = f"did you mean {folded[near[0]]!r}? " if near else ""
         raise InputError(f"unknown {self.kind} {name!r}; {hint}known: {', '.join(self._items)}")
 

@@ -6,6 +6,7 @@ trajectory is never held whole and a frame that makes no sense does not cost the
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -29,6 +30,7 @@ FORMATS = (
 COMPRESSED = (".gz", ".bz2", ".xz")
 _COUNT_BYTES = 64
 """More than the line with the number of atoms ever needs."""
+_HEADER_BYTES = 4096
 
 
 @dataclass(frozen=True)
@@ -77,6 +79,8 @@ def structures_in(path, *, name: str = "") -> list[StoredStructure]:
 
 
 def _format(path):
+    if path.is_dir():
+        raise InputError(f"{str(path)!r} is a folder; give the files in it")
     if not path.is_file():
         raise InputError(f"there is no file {str(path)!r}")
     if path.suffix.lower() in COMPRESSED:
@@ -87,6 +91,8 @@ def _format(path):
         kind = filetype(str(path.absolute()))
     except UnknownFileTypeError:
         kind = ""
+    if kind not in FORMATS and _is_lammps_data(path):
+        kind = "lammps-data"  # by its content: common names of such files say something else, or nothing
     if kind not in FORMATS:
         seen = (
             f"is in the format {kind!r}, which is not read"
@@ -95,6 +101,12 @@ def _format(path):
         )
         raise InputError(f"{path.name!r} {seen}; convert it to one of {', '.join(FORMATS)}")
     return kind
+
+
+def _is_lammps_data(path):
+    with path.open("rb") as file:
+        header = file.read(_HEADER_BYTES)
+    return all(re.search(line, header, re.MULTILINE) for line in (rb"^\s*\d+\s+atoms\b", rb"\bxlo\s+xhi\b"))
 
 
 def _extended_xyz(path):

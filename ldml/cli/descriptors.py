@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import sys
 
 import click
 
@@ -17,6 +18,9 @@ from ldml.cli.shared import (
     print_result,
 )
 from ldml.errors import InputError
+
+INTERRUPTED = 130
+"""Exit code of a process ended by Ctrl+C, as shells have it."""
 
 
 @click.command()
@@ -68,12 +72,14 @@ def _describe_files(files, descriptor, per_atom, output, as_json):
                 else:
                     table.add(stored.name, *found)
                     done.append({"name": stored.name, "n_atoms": found[0]})
-    except BaseException:
+    except BaseException as reason:
         progress.finish()
         if done:
             click.echo(
                 f"stopped: {_counted(len(done), 'finished structure')} kept in {str(unfinished(output))!r}", err=True
             )
+        if isinstance(reason, KeyboardInterrupt):
+            sys.exit(INTERRUPTED)
         raise
     progress.finish()
     if len(failures) == 1 and not done and isinstance(failures[0][1], InputError):

@@ -123,7 +123,7 @@ def _example(key, declared):
 def _nearest(key, declared):
     """ "did you mean 'cutoff'? " by name, or by the symbol of the formulas."""
     known = {p.symbol.lower(): p.name for p in declared.values()} | {name.lower(): name for name in declared}
-    near = get_close_matches(key.lower(), known, n=1, cutoff=0.4)
+    near = get_close_matches(key.lower(), known, n=1, cutoff=0.6)
     return f"did you mean {known[near[0]]!r}? " if near else ""
 
 

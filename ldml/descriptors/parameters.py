@@ -164,7 +164,7 @@ class Choice(Parameter):
         """`value` itself."""
         if isinstance(value, str) and value in self.choices:
             return str(value)
-        near = get_close_matches(str(value), self.choices, n=1, cutoff=0.4)
+        near = get_close_matches(str(value), self.choices, n=1, cutoff=0.6)
         hint = f"did you mean {near[0]!r}? " if near else ""
         raise InputError(f"{self.name} = {value!r} is unknown; {hint}known: {self.allowed()}")
 

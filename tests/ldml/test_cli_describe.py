@@ -164,7 +164,7 @@ def test_an_interrupt_keeps_what_was_finished(run, folder, tmp_path, monkeypatch
     out = tmp_path / f"out.{ending}"
     out.write_text("what was there")
     result = run("describe", folder / "good.xyz", *SMALL, "-o", out)
-    assert result.exit_code == 1
+    assert result.exit_code == 130
     assert f"1 finished structure kept in '{unfinished(out)}'" in result.output
     assert out.read_text() == "what was there"
     if ending == "csv":

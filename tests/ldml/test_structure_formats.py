@@ -94,5 +94,18 @@ def test_structures_of_all_formats_are_checked(tmp_path):
 def test_a_missing_file(tmp_path):
     with pytest.raises(InputError, match="no file"):
         structures_in(tmp_path / "absent.xyz")
-    with pytest.raises(InputError, match="no file"):
+
+
+@pytest.mark.parametrize("name", ["vacancy.lmp", "data.vacancy", "vacancy.data", "vacancy.lammps-data"])
+def test_lammps_data_is_known_by_its_content(tmp_path, name):
+    iron = bulk("Fe", a=2.8553, cubic=True).repeat(2)
+    ase.io.write(tmp_path / name, iron, format="lammps-data", masses=True)
+    (stored,) = structures_in(tmp_path / name)
+    read = stored.read()
+    np.testing.assert_allclose(read.positions, iron.positions, atol=1e-9)
+    assert str(read.symbols) == "Fe16"
+
+
+def test_a_folder_is_called_one(tmp_path):
+    with pytest.raises(InputError, match="is a folder"):
         structures_in(tmp_path)
