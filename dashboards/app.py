@@ -5,18 +5,23 @@ The environment variable ``LDML_APP_DATASET`` names the dataset to open with, by
 
 from __future__ import annotations
 
+import contextlib
 import html
 import os
+import threading
 
 import panel as pn
 import panel_material_ui as pmui
 
 from dashboards.pages.data import DataPage
-from dashboards.pages.model import ModelPage, describe_descriptor
+from dashboards.pages.descriptor_form import describe_descriptor
+from dashboards.pages.model import ModelPage
 from dashboards.pages.reference import ReferencePage
 from dashboards.pages.splits import SplitsPage
 from dashboards.pages.structure import StructurePage
 from dashboards.session import Session, shared_dataset
+from dashboards.state import DEFAULT_SEED, DEFAULT_TEST_PROPORTION, default_descriptor, fit_at_hand, remembered_fit
+from ldml.errors import InputError
 
 TITLE = "Vibrational entropy of crystal defects"
 DATASET_VARIABLE = "LDML_APP_DATASET"
@@ -84,7 +89,18 @@ def status_line(dataset, fit, selected) -> str:
 def _open_first_dataset(session):
     source = os.environ.get(DATASET_VARIABLE, DEFAULT_DATASET)
     with session.reporting("Opening the dataset"):
-        session.state.open_dataset(shared_dataset(source))
+        data = shared_dataset(source)
+        session.state.open_dataset(data)
+        descriptor, split = default_descriptor(), {"test_proportion": DEFAULT_TEST_PROPORTION, "seed": DEFAULT_SEED}
+        session.state.fit = fit_at_hand(data, descriptor, **split)
+        if session.state.fit is None and data.has_descriptor(descriptor):
+            # the Model page asks for it once the first page is on the screen
+            threading.Thread(target=_first_fit, args=(data, descriptor), kwargs=split, daemon=True).start()
+
+
+def _first_fit(data, descriptor, **split):
+    with contextlib.suppress(InputError):  # the Model page will say it
+        remembered_fit(data, descriptor, **split)
 
 
 def _status_pane(state):

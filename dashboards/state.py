@@ -5,6 +5,8 @@ Pages write choices and results into an `AppState` and watch it for those of oth
 
 from __future__ import annotations
 
+import threading
+import weakref
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +18,10 @@ from ldml.descriptors import get_descriptor
 from ldml.evaluation.metrics import mae, rmse
 from ldml.evaluation.splits import SplitCurve, random_test_set
 from ldml.regression.ldml import LDML
+
+DEFAULT_TEST_PROPORTION, DEFAULT_SEED = 0.1, 0
+MAX_FITS = 4
+"""Remembered for each dataset that somebody has open."""
 
 
 @dataclass(frozen=True)
@@ -92,6 +98,33 @@ def fit_model(data: Dataset, descriptor, *, test_proportion: float, seed: int) -
     test = random_test_set(len(known), test_proportion, seed)
     model = LDML(descriptor).fit(known.subset(~test))
     return Fit(model, known, test, known.formation_entropy, model.predict(known), seed)
+
+
+def remembered_fit(data: Dataset, descriptor, *, test_proportion: float, seed: int) -> Fit:
+    """What `fit_model` gives, computed once for all visitors of a server who ask the same of the same dataset.
+
+    A second thread that asks while it is computed waits for it.
+    """
+    choices = (descriptor.fingerprint, test_proportion, seed)
+    with _fitting:
+        if id(data) not in _fits:
+            weakref.finalize(data, _fits.pop, id(data), None)
+        fits = _fits.setdefault(id(data), {})
+        if choices not in fits:
+            fit = fit_model(data, descriptor, test_proportion=test_proportion, seed=seed)
+            if len(fits) == MAX_FITS:
+                del fits[next(iter(fits))]
+            fits[choices] = fit
+        return fits[choices]
+
+
+def fit_at_hand(data: Dataset, descriptor, *, test_proportion: float, seed: int) -> Fit | None:
+    """What `remembered_fit` gives where it takes no time, else None."""
+    return _fits.get(id(data), {}).get((descriptor.fingerprint, test_proportion, seed))
+
+
+_fits: dict[int, dict[tuple, Fit]] = {}
+_fitting = threading.Lock()
 
 
 def default_descriptor():

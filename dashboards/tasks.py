@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import tempfile
+import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +12,8 @@ import h5py
 import numpy as np
 from ase import Atoms
 
+from dashboards.time_left import TimeLeft, duration
+from dashboards.totals_cache import TotalsCache, cache_folder, structure_key
 from ldml.dataset import Dataset, load_dataset
 from ldml.descriptors import descriptor_from_dict
 from ldml.entropy import FormationEntropy, formation_energy, formation_entropy
@@ -17,6 +21,7 @@ from ldml.errors import InputError, StructureError
 from ldml.evaluation.splits import SplitCurve, split_curve_arrays
 from ldml.point_defects import WignerSeitz
 from ldml.potentials import Potential, get_potential
+from ldml.regression.ldml import LDML
 from ldml.relaxation import relax
 from ldml.structure_files import defect_label, read_structures
 from ldml.structures import check_structure, matching_crystal
@@ -59,14 +64,39 @@ class Reference:
 
 def descriptor_totals(progress, data: Dataset, descriptor: dict) -> tuple[np.ndarray, np.ndarray]:
     """Totals of a descriptor over the structures and over the crystals of a dataset."""
+    totals = structure_totals(progress, [*data.bulks, *(entry.atoms for entry in data.entries)], descriptor)
+    return totals[len(data.bulks) :], totals[: len(data.bulks)]
+
+
+def structure_totals(progress, structures: Sequence[Atoms], descriptor: dict) -> np.ndarray:
+    """Totals of a descriptor, (n_structures, n_features); those computed before, by whomever, are not computed again.
+
+    Cancelled, it keeps what it has computed for the next time.
+    """
     descriptor = descriptor_from_dict(descriptor)
-    bulk_totals = np.stack([descriptor.total(bulk) for bulk in data.bulks])
-    totals = np.empty((len(data), descriptor.n_features))
-    for i, entry in enumerate(data.entries):
-        progress.check()
-        progress.update(i, len(data), f"descriptors of {entry.name}")
-        totals[i] = descriptor.total(entry.atoms)
-    return totals, bulk_totals
+    keys = [structure_key(atoms) for atoms in structures]
+    with TotalsCache(descriptor, cache_folder()) as cache:
+        totals = cache.find(keys)
+        missing = {key: atoms for key, atoms in zip(keys, structures, strict=True) if key not in totals}
+        left, n_known = TimeLeft(sum(map(len, missing.values()))), len(totals)
+        for k, (key, atoms) in enumerate(missing.items()):
+            progress.check()
+            progress.update(n_known + k, n_known + len(missing), _time_stage(left.seconds(), len(missing)))
+            started = time.perf_counter()
+            totals[key] = descriptor.total(atoms)
+            left.done(len(atoms), time.perf_counter() - started)
+            cache.add(key, totals[key])
+    return np.stack([totals[key] for key in keys])
+
+
+def _time_stage(seconds, n_missing):
+    return f"timing the first of {n_missing:,} to compute" if seconds is None else f"{duration(seconds)} left"
+
+
+def learned_shares(progress, model: LDML, atoms: Atoms, bulk: Atoms | None) -> np.ndarray:
+    """Learned share of each atom, (N,) k_B, for descriptors that take too long for the page to wait."""
+    progress.update(0, 1)
+    return model.predict_local(atoms, bulk=bulk)
 
 
 def splits(progress, differences: np.ndarray, entropies: np.ndarray, n_repeats: int, seed: int) -> SplitCurve:

@@ -27,8 +27,8 @@ from ldml.descriptors import Descriptor
 
 FOLDER_VARIABLE = "LDML_CACHE"
 MAX_BYTES = 500_000_000
-KEEP_SECONDS = 10.0
-"""Totals not yet on disk are at most about this old, or one structure."""
+WRITE_SECONDS = 30.0
+"""Between two writes: what a killed process loses at most."""
 
 
 class TotalsCache:
@@ -75,9 +75,9 @@ class TotalsCache:
         return found
 
     def add(self, key: bytes, total: np.ndarray) -> None:
-        """Keep a total, on disk at the latest `KEEP_SECONDS` after the last ones."""
+        """Keep a total; it is on disk once `write` was called or `WRITE_SECONDS` have passed."""
         self._new[key] = total
-        if time.monotonic() - self._written > KEEP_SECONDS:
+        if time.monotonic() - self._written > WRITE_SECONDS:
             self.write()
 
     def write(self) -> None:
@@ -134,15 +134,12 @@ def structure_key(atoms: Atoms) -> bytes:
 def cache_folder() -> Path | None:
     """Where totals are kept; None if nowhere."""
     named = os.environ.get(FOLDER_VARIABLE)
-    if named == "":
-        return None
-    try:
-        base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ldml"
-    except RuntimeError:  # a user without a home
-        base = None
     if named is not None:
-        base = Path(named).expanduser()
-    return None if base is None else base / "descriptors"
+        return Path(named) / "descriptors" if named else None
+    try:
+        return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ldml" / "descriptors"
+    except RuntimeError:  # a user without a home
+        return None
 
 
 def _delete_oldest(folder):

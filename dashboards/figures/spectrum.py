@@ -22,7 +22,7 @@ _POINTS = 400
 
 
 def spectrum_figure(
-    defect, crystal, n_atoms: int, n_bulk: int, *, broadening: float = BROADENING, height: int = 360
+    defect, crystal, n_atoms: int, n_bulk: int, *, broadening: float = BROADENING, height: int = 344
 ) -> Column:
     """The densities of both cells over one grid, and below them their difference.
 

@@ -64,6 +64,7 @@ def _plain(plot, element):
     figure.toolbar.logo = None
     figure.toolbar.autohide = True
     figure.min_border_right = 16
+    figure.output_backend = "canvas"  # starting WebGL takes longer than to draw some bars
     for axis in figure.axis:
         axis.axis_label_text_font_style = "normal"
 

@@ -20,7 +20,12 @@ from ldml.errors import InputError
 
 RARE = ("cutoff_function", "self_weight", "rfac0", "unit", "sigma")
 """Names of parameters that are rarely changed, beside those that joined later."""
+_MORE, _FEWER = "▸ More parameters", "▾ More parameters"
 _WIDE = {"size": "small", "sizing_mode": "stretch_width", "margin": (6, 0)}
+_SMALL_CHOICE = {
+    "& .MuiSelect-select": {"padding": "8.5px 14px", "minHeight": "23px"},
+    "& .MuiInputLabel-root:not(.MuiInputLabel-shrink)": {"transform": "translate(14px, 9px) scale(1)"},
+}
 
 
 class DescriptorForm:
@@ -50,21 +55,16 @@ class DescriptorForm:
         self._kind = pmui.Select(label="Descriptor", options=list(DESCRIPTORS), value=descriptor.name, **_WIDE)
         self._meaning = caption("")
         self._fields = pn.Column(sizing_mode="stretch_width", margin=0)
-        self._more = pmui.Card(
-            title="More parameters",
-            collapsed=True,
-            elevation=0,
-            outlined=True,
-            title_variant="body2",
-            margin=(4, 0),
-            sizing_mode="stretch_width",
-        )
+        self._rare = pn.Column(sizing_mode="stretch_width", margin=(4, 0, 0, 0), visible=False)
+        self._more = pmui.Button(label=_MORE, variant="text", size="small", margin=0)
+        self._more.on_click(lambda event: self._unfold())
         self._show(descriptor.parameters)
         self._kind.param.watch(lambda event: self._show({}), "value")
 
     def view(self) -> pn.Column:
         """The form."""
-        return pn.Column(self._kind, self._meaning, self._fields, self._more, sizing_mode="stretch_width", margin=0)
+        parts = (self._kind, self._meaning, self._fields, self._more, self._rare)
+        return pn.Column(*parts, sizing_mode="stretch_width", margin=0)
 
     @property
     def inputs(self) -> dict[str, Any]:
@@ -108,9 +108,13 @@ class DescriptorForm:
         fields = self._forms[kind.name].values()
         self._meaning.object = plain(inspect.cleandoc(kind.__doc__ or "").partition("\n\n")[0].replace("\n", " "))
         self._fields.objects = [field.widget for field in fields if not is_rare(field.parameter)]
-        rare = [field.widget for field in fields if is_rare(field.parameter)]
-        self._more.param.update(objects=rare, visible=bool(rare))
+        self._rare.objects = [field.widget for field in fields if is_rare(field.parameter)]
+        self._more.visible = bool(self._rare.objects)
         self._changed()
+
+    def _unfold(self):
+        self._rare.visible = not self._rare.visible
+        self._more.label = _FEWER if self._rare.visible else _MORE
 
     def _changed(self):
         for listener in self._listeners:
@@ -145,11 +149,12 @@ class _Field:
     def offer_elements(self, elements):
         """Let a parameter for species choose from `elements`."""
         if isinstance(self.parameter, Species):
+            several = len(elements) > 1
             self.widget.param.update(
                 options=list(elements),
-                value=[symbol for symbol in self.widget.value if symbol in elements],
-                disabled=len(elements) < 2,
-                placeholder="all alike" if len(elements) != 1 else f"all are {elements[0]}",
+                value=[symbol for symbol in self.widget.value if several and symbol in elements],
+                disabled=not several,
+                label="species" if several else f"species (all are {elements[0]})" if elements else "species",
             )
 
     def _changed(self):
@@ -196,7 +201,8 @@ def _widget(parameter: Parameter, value):
     if isinstance(parameter, Flag):
         return pmui.Switch(value=value, **{**options, "margin": (6, 4)})
     if isinstance(parameter, Species):
-        return pmui.MultiChoice(options=list(value), value=list(value), **options)
+        del options["size"]  # of this one, the number of lines
+        return pmui.MultiChoice(options=list(value), value=list(value), sx=_SMALL_CHOICE, **options)
     return pmui.TextInput(value=parameter.to_text(value), **options)
 
 

@@ -9,11 +9,13 @@ from pathlib import Path
 import numpy as np
 import panel as pn
 import panel_material_ui as pmui
+from ase.data import chemical_symbols
 from bokeh.events import Tap
 
 from dashboards import tasks
 from dashboards.figures.parity import mark, nearest_point, parity_plot, residual_histogram
 from dashboards.figures.style import class_colour
+from dashboards.pages.descriptor_form import DescriptorForm, describe_descriptor
 from dashboards.pages.job_bar import JobBar
 from dashboards.pages.layout import (
     CONTROLS_WIDTH,
@@ -25,60 +27,10 @@ from dashboards.pages.layout import (
     table_pane,
 )
 from dashboards.session import Session
-from dashboards.state import Fit, default_descriptor, fit_model
-from ldml.descriptors import DESCRIPTORS, get_descriptor
-from ldml.descriptors.base import Descriptor, Parameter, check_cutoff_fits
+from dashboards.state import DEFAULT_SEED, DEFAULT_TEST_PROPORTION, Fit, default_descriptor, remembered_fit
+from ldml.dataset import Dataset
+from ldml.descriptors import Descriptor, check_cutoff_fits
 from ldml.errors import InputError
-
-DEFAULT_TEST_PROPORTION = 0.1
-
-
-class DescriptorForm:
-    """Inputs for the parameters a descriptor declares; another descriptor brings its own.
-
-    Examples
-    --------
-    >>> form = DescriptorForm(get_descriptor("AFS"))
-    >>> form.descriptor()
-    AFS(n_max=20, l_max=10, cutoff=5.0)
-    """
-
-    def __init__(self, descriptor: Descriptor):
-        self._kind = pmui.Select(
-            label="Descriptor",
-            options=list(DESCRIPTORS),
-            value=descriptor.name,
-            size="small",
-            sizing_mode="stretch_width",
-            margin=(6, 0),
-        )
-        self._inputs: dict[str, pmui.IntInput | pmui.FloatInput] = {}
-        self._fields = pn.Column(sizing_mode="stretch_width", margin=0)
-        self._build(descriptor.parameters)
-        self._kind.param.watch(lambda event: self._build({}), "value")
-
-    def view(self) -> pn.Column:
-        """The form."""
-        return pn.Column(self._kind, self._fields, sizing_mode="stretch_width", margin=0)
-
-    def descriptor(self) -> Descriptor:
-        """The descriptor the form describes.
-
-        Raises
-        ------
-        InputError
-            If a field is empty or a value is not allowed.
-        """
-        values = {name: field.value for name, field in self._inputs.items()}
-        empty = [name for name, value in values.items() if value is None]
-        if empty:
-            raise InputError(f"{empty[0]} is empty; enter a number")
-        return get_descriptor(self._kind.value, **values)
-
-    def _build(self, values):
-        declared = DESCRIPTORS[self._kind.value].declared_parameters
-        self._inputs = {p.name: _parameter_input(p, values.get(p.name, p.default)) for p in declared}
-        self._fields.objects = list(self._inputs.values())
 
 
 class ModelPage:
@@ -89,6 +41,7 @@ class ModelPage:
         self._state = session.state
         self._job_bar = JobBar(session)
         self._form = DescriptorForm(default_descriptor())
+        self._work = caption("")
         self._make_widgets()
         self._shown: Fit | None = None
         self._figure = None
@@ -108,9 +61,10 @@ class ModelPage:
             self._test_proportion,
             self._seed,
             pn.Row(self._fit, self._download, sizing_mode="stretch_width", margin=(8, 0)),
+            self._work,
             caption(
                 "Linear Bayesian ridge regression on descriptor differences, without intercept: a perfect crystal has "
-                "S_f = 0. New descriptor parameters are computed in the background. The downloaded file is for ldml.load_model."
+                "S_f = 0. The downloaded file is for ldml.load_model."
             ),
             margin=0,
         )
@@ -130,7 +84,7 @@ class ModelPage:
         )
         self._seed = pmui.IntInput(
             label="Seed of the split",
-            value=0,
+            value=DEFAULT_SEED,
             start=0,
             size="small",
             sizing_mode="stretch_width",
@@ -157,6 +111,7 @@ class ModelPage:
 
     def _connect(self):
         self._fit.on_click(self.fit)
+        self._form.on_change(self._show_work)
         self._state.param.watch(lambda event: self._start(), "dataset")
         self._state.param.watch(lambda event: self._show_fit(), "fit")
         self._state.param.watch(lambda event: self._mark_selected(), "selected")
@@ -167,12 +122,14 @@ class ModelPage:
         """Fit at once if that takes no descriptors to compute."""
         self._job_bar.abandon()
         data = self._state.dataset
+        self._form.offer_elements(_elements(data))
         if data is not None and self._state.fit is None:
             with self._session.reporting("Fit"):
                 descriptor = self._form.descriptor()
                 if data.has_descriptor(descriptor):
                     self._fit_now(descriptor)
         self._show_fit()
+        self._show_work()
 
     async def fit(self, event=None) -> None:
         """Fit with what the form says, computing descriptors in the background first where they are not at hand."""
@@ -185,14 +142,15 @@ class ModelPage:
             if self._seed.value is None:
                 raise InputError("the seed of the split is empty; enter a whole number")
             if not data.has_descriptor(descriptor):
-                title = f"{len(data):,} structures"
+                title = f"{descriptor.name} of {len(data):,} structures"
                 totals = await self._job_bar.run(tasks.descriptor_totals, data, descriptor.to_dict(), title=title)
                 data.with_features(descriptor, *totals)
             async with self._session.locked():
                 self._fit_now(descriptor)
+                self._show_work()
 
     def _fit_now(self, descriptor):
-        fit = fit_model(
+        fit = remembered_fit(
             self._state.dataset,
             descriptor,
             test_proportion=self._test_proportion.value,
@@ -203,6 +161,13 @@ class ModelPage:
         self._state.param.update(fit=fit, **({"split_curve": None} if changed else {}))
 
     # --- showing it
+
+    def _show_work(self):
+        """What pressing Fit will cost; nothing while the form is not right."""
+        try:
+            self._work.object = work_to_do(self._state.dataset, self._form.descriptor())
+        except InputError:
+            self._work.object = ""
 
     def _show_fit(self):
         fit = self._state.fit
@@ -252,11 +217,17 @@ class ModelPage:
             return io.BytesIO(path.read_bytes())
 
 
-def describe_descriptor(descriptor: Descriptor) -> str:
-    """Name and parameters in one line: "AFS, n_max = 20, l_max = 10, cutoff = 5 Å"."""
-    values = descriptor.parameters
-    parts = [f"{p.name} = {values[p.name]:g}{' ' + p.unit if p.unit else ''}" for p in descriptor.declared_parameters]
-    return ", ".join([descriptor.name, *parts])
+def work_to_do(data: Dataset | None, descriptor: Descriptor) -> str:
+    """What a fit with a descriptor has to compute first, in words.
+
+    The time is not known before a structure was timed: the job does that and tells.
+    """
+    size = f"{descriptor.n_features:,} features"
+    if data is None:
+        return f"{size}."
+    if data.has_descriptor(descriptor):
+        return f"{size}, at hand for all {len(data):,} structures."
+    return f"{size}, to compute for {len(data):,} structures; the time is measured on the first. Cancel keeps what is done."
 
 
 def error_table(fit: Fit) -> str:
@@ -278,8 +249,11 @@ def _error_row(label, fit, chosen):
 
 
 def _fit_summary(fit):
+    descriptor = fit.model.descriptor
+    n_trivial = int(descriptor.trivial_features.sum())
+    trivial = f" ({n_trivial} left out: they only count atoms)" if n_trivial else ""
     return (
-        f"{describe_descriptor(fit.model.descriptor)}: {fit.model.n_features_in_} features, "
+        f"{describe_descriptor(descriptor)}: {fit.model.n_features_in_} features{trivial}, "
         f"{fit.train.sum():,} structures fitted, {fit.test.sum():,} held out. Tap a point to see its structure."
     )
 
@@ -300,24 +274,16 @@ def _check_cutoff(descriptor, data):
             check_cutoff_fits(cutoff, entry.atoms, seen)
 
 
+def _elements(data):
+    """Chemical symbols in a dataset, in the order of the periodic table."""
+    if data is None:
+        return []
+    numbers = np.concatenate([atoms.numbers for atoms in data.bulks] + [entry.atoms.numbers for entry in data.entries])
+    return [chemical_symbols[number] for number in np.flatnonzero(np.bincount(numbers))]
+
+
 def _distinct_cells(data):
     cells = {}
     for entry in data.entries:
         cells.setdefault((entry.atoms.cell.array.tobytes(), entry.atoms.pbc.tobytes()), entry)
     return [(entry, entry.name) for entry in cells.values()]
-
-
-def _parameter_input(parameter: Parameter, value):
-    low, high = parameter.bounds
-    kind, step = (pmui.IntInput, 1) if isinstance(parameter.default, int) else (pmui.FloatInput, 0.1)
-    unit = f" ({parameter.unit})" if parameter.unit else ""
-    above = "from" if parameter.low_included else "above"
-    return kind(
-        label=f"{parameter.name}{unit}",
-        value=value,
-        step=step,
-        description=f"{parameter.symbol}: {parameter.doc} Allowed {above} {low:g} up to {high:g}{unit}.",
-        size="small",
-        sizing_mode="stretch_width",
-        margin=(6, 0),
-    )

@@ -24,11 +24,12 @@ from dashboards.pages.atoms_panel import AtomsPanel
 from dashboards.pages.job_bar import JobBar
 from dashboards.pages.layout import CONTROLS_WIDTH, UNSEEN_LABEL, caption, columns, empty_state, heading
 from dashboards.pages.numbers import number, number_table
-from dashboards.pages.structure import entropy_quantities
+from dashboards.pages.structure import UNDER_WAY, entropy_quantities
 from dashboards.plain_text import plain
 from dashboards.session import Session
 from dashboards.state import Fit
 from dashboards.tasks import Reference, crystal_of
+from dashboards.time_left import duration
 from ldml.dataset import Dataset, Entry
 from ldml.errors import InputError, NotAMinimumError, UnrelaxedError
 from ldml.point_defects import WignerSeitz, defect_positions, distance_to_defects
@@ -46,6 +47,8 @@ BUILD, UPLOAD, DATASET = "Build", "Upload", "Dataset"
 VACANCIES, INTERSTITIALS = "Vacancies", "Interstitials"
 INPUT, RESULT = "Input", "Result"
 _JOB = "Exact entropy"
+_LEARNED_JOB = "Learned shares"
+_ADD = "Add to dataset"
 
 
 @dataclass(frozen=True)
@@ -59,7 +62,7 @@ class Candidate:
 
 @dataclass(frozen=True)
 class ModelAnswer:
-    """What the model says of a structure of N atoms: S_f (k_B) and shares (N,), or why it says nothing."""
+    """What the model says of a structure of N atoms: S_f (k_B) and shares (N,), or why it says nothing, or nothing yet."""
 
     value: float | None
     local: np.ndarray | None
@@ -102,14 +105,8 @@ def cost(n_atoms: int) -> tuple[float, float]:
 def cost_sentence(n_atoms: int) -> str:
     """The estimate in words."""
     seconds, size = cost(n_atoms)
-    time = (
-        "under a second"
-        if seconds < 1
-        else f"about {seconds:.0f} s"
-        if seconds < 90
-        else f"about {seconds / 60:.0f} min"
-    )
     memory = f"{size / 1e6:.0f} MB" if size < 1e9 else f"{size / 1e9:.1f} GB"
+    time = duration(seconds)
     return f"{n_atoms:,} atoms: estimated {time} on an idle core and {memory} of memory; relaxation adds a few seconds."
 
 
@@ -128,14 +125,14 @@ def too_large(n_atoms: int) -> str:
 
 
 def model_answer(fit: Fit | None, reference: Reference) -> ModelAnswer:
-    """The model's answer for the structure of a reference, with its crystal."""
+    """The model's answer for the structure of a reference, with its crystal; that of a slow descriptor is `UNDER_WAY`."""
     if fit is None:
         return ModelAnswer(None, None, "No model yet; fit one on the Model page.")
     learned_from = fit.data.metadata.get("potential", reference.potential)
     if learned_from != reference.potential:
-        return ModelAnswer(
-            None, None, f"The model learned entropies of {learned_from} and has no answer for {reference.potential}."
-        )
+        return ModelAnswer(None, None, f"The model learned {learned_from} and has no answer for {reference.potential}.")
+    if not fit.model.descriptor.is_local:
+        return ModelAnswer(None, None, UNDER_WAY)
     try:
         local = fit.model.predict_local(reference.atoms, bulk=reference.bulk)
     except InputError as error:
@@ -173,26 +170,35 @@ def with_reference(data: Dataset | None, reference: Reference, name: str) -> tup
     return data.extended([entry], new_bulks), len(data)
 
 
-def keep_descriptors(old: Dataset, new: Dataset, descriptor) -> None:
-    """Give `new`, which begins with the structures and crystals of `old`, the totals of a descriptor `old` has."""
+def keep_descriptors(old: Dataset, new: Dataset, descriptor, totals: np.ndarray, bulk_totals: np.ndarray) -> None:
+    """Give `new`, which begins with the structures and crystals of `old`, the totals of a descriptor `old` has.
+
+    Parameters
+    ----------
+    old, new : Dataset
+    descriptor : Descriptor
+    totals, bulk_totals : (n, n_features) float
+        Of the structures and of the crystals that `new` has beyond `old`.
+    """
     crystals = [old.bulk_descriptor(descriptor, k) * len(bulk) for k, bulk in enumerate(old.bulks)]
     which = np.array([entry.bulk for entry in old.entries], dtype=int)
     share = old.n_atoms / np.array([len(bulk) for bulk in old.bulks])[which]
-    totals = old.descriptor_differences(descriptor) + share[:, None] * np.stack(crystals)[which]
-    crystals += [descriptor.total(bulk) for bulk in new.bulks[len(old.bulks) :]]
-    added = [descriptor.total(entry.atoms) for entry in new.entries[len(old) :]]
-    new.with_features(descriptor, np.vstack([totals, *added]), np.stack(crystals))
+    known = old.descriptor_differences(descriptor) + share[:, None] * np.stack(crystals)[which]
+    new.with_features(descriptor, np.vstack([known, totals]), np.vstack([*crystals, bulk_totals]))
 
 
 def result_numbers(reference: Reference, answer: ModelAnswer) -> list[tuple[str, str]]:
-    """Names and values of an exact answer beside the model's."""
-    formation = reference.formation
-    difference = None if answer.value is None else answer.value - formation.value
+    """Names and values of an exact answer beside the model's, if it gave one."""
+    formation, learned = reference.formation, []
+    if answer.value is not None:
+        learned = [
+            ("S_f learned", number(answer.value, unit="k_B")),
+            ("learned − exact", number(answer.value - formation.value, unit="k_B", sign=True)),
+        ]
     to_the_letter = formation.value - formation.zero_mode_term
     return [
         ("S_f exact", number(formation.value, unit="k_B")),
-        ("S_f learned", number(answer.value, unit="k_B")),
-        ("learned − exact", number(difference, unit="k_B", sign=True)),
+        *learned,
         ("S_f, Eq. 3 to the letter", number(to_the_letter, unit="k_B")),
         (f"S of the cell at {formation.defect.temperature:g} K", number(formation.defect.total, 1, unit="k_B")),
         ("E_f", number(reference.formation_energy, unit="eV")),
@@ -233,6 +239,8 @@ class ReferencePage:
         self._result_name = ""
         self._settling = False
         self._answer = ModelAnswer(None, None)
+        self._share_bar = JobBar(session)
+        self._background: tuple[Fit | None, Reference | None, ModelAnswer] = (None, None, self._answer)
         self._make_widgets()
         self._connect()
         self._page = self._arrange()
@@ -317,7 +325,7 @@ class ReferencePage:
         self._offer_button.on_click(self._relax_and_run)
         self._picture.param.watch(lambda event: self._draw(), "value")
         self._panel.on_pick(self._show_atom)
-        self._add.on_click(lambda event: self._add_to_dataset())
+        self._add.on_click(self._add_to_dataset)
         self._state.param.watch(lambda *events: self._follow_dataset(), ["dataset", "selected", "page"])
         self._state.param.watch(lambda *events: self._show_result(), ["reference", "fit"])
 
@@ -350,6 +358,7 @@ class ReferencePage:
         self._results = pn.Column(
             self._numbers,
             self._silence,
+            self._share_bar.view(),
             caption(
                 "Classical, constant volume, three modes an atom on both sides; Eq. 3 to the letter leaves the three "
                 "translations out instead."
@@ -467,20 +476,29 @@ class ReferencePage:
         self._relax.value = True
         await self._run()
 
-    def _add_to_dataset(self):
-        with self._session.reporting("Add to dataset"):
+    async def _add_to_dataset(self, event=None):
+        with self._session.reporting(_ADD):
             old, fit = self._state.dataset, self._state.fit
             data, index = with_reference(old, self._state.reference, self._result_name)
-            if old is None:
-                self._state.open_dataset(data)
-            elif fit is not None and old.has_descriptor(fit.model.descriptor):
-                keep_descriptors(old, data, fit.model.descriptor)
-            self._state.param.update(dataset=data, selected=index)
-            self._session.report_info(
-                f"{data.names[index]} is now structure {index + 1} of {data.name}; the model does not know it until the "
-                "next fit.",
-                "Add to dataset",
-            )
+            if old is not None and fit is not None and old.has_descriptor(fit.model.descriptor):
+                await self._keep_descriptors(old, data, fit.model.descriptor)
+            async with self._session.locked():
+                if self._state.dataset is not old:
+                    raise InputError("the dataset was changed in the meantime; add the structure again")
+                if old is None:
+                    self._state.open_dataset(data)
+                self._state.param.update(dataset=data, selected=index)
+                self._session.report_info(
+                    f"{data.names[index]} is now structure {index + 1} of {data.name}; the model does not know it until the "
+                    "next fit.",
+                    _ADD,
+                )
+
+    async def _keep_descriptors(self, old, new, descriptor):
+        bulks = new.bulks[len(old.bulks) :]
+        added = [*bulks, *(entry.atoms for entry in new.entries[len(old) :])]
+        totals = await self._job_bar.run(tasks.structure_totals, added, descriptor.to_dict(), title=_ADD)
+        keep_descriptors(old, new, descriptor, totals[len(bulks) :], totals[: len(bulks)])
 
     # --- showing
 
@@ -495,7 +513,7 @@ class ReferencePage:
                 "every atom and its spectrum appear here, beside the model's answer."
             )
             return
-        self._answer = model_answer(self._state.fit, reference)
+        self._answer = self._answered()
         self._numbers.object = number_table(result_numbers(reference, self._answer), title=self._result_name)
         self._silence.param.update(object=plain(self._answer.silence), visible=bool(self._answer.silence))
         formation = reference.formation
@@ -503,6 +521,34 @@ class ReferencePage:
             formation.defect.frequencies, formation.bulk.frequencies, formation.defect.n_atoms, formation.bulk.n_atoms
         )
         self._turn_picture(RESULT)
+
+    def _answered(self):
+        """What the model says; a slow descriptor is asked in the background, and this is shown again."""
+        fit, reference = self._state.fit, self._state.reference
+        asked, about, answer = self._background
+        if asked is fit and about is reference:
+            return answer
+        self._share_bar.abandon()
+        answer = model_answer(fit, reference)
+        self._background = (fit, reference, answer)
+        if answer.silence == UNDER_WAY:
+            pn.state.execute(self._ask_in_background)
+        return self._background[2]
+
+    async def _ask_in_background(self):
+        fit, reference, _ = self._background
+        with self._session.reporting(_LEARNED_JOB):
+            try:
+                local = await self._share_bar.run(
+                    tasks.learned_shares, fit.model, reference.atoms, reference.bulk, title=_LEARNED_JOB
+                )
+                answer = ModelAnswer(float(local.sum()), local)
+            except InputError as error:
+                answer = ModelAnswer(None, None, f"The model has no answer: {error}.")
+            async with self._session.locked():
+                if self._background[0] is fit and self._background[1] is reference:
+                    self._background = (fit, reference, answer)
+                    self._show_result()
 
     def _turn_picture(self, value):
         if self._picture.value == value:
@@ -514,16 +560,18 @@ class ReferencePage:
         reference = self._state.reference
         if self._picture.value == RESULT and reference is not None:
             local, answer = reference.formation.local, self._answer
-            self._draw_atoms(reference.atoms, reference.bulk, local, answer.local, answer.silence)
+            fit = self._state.fit
+            is_local = fit is None or fit.model.descriptor.is_local
+            self._draw_atoms(reference.atoms, reference.bulk, local, answer.local, answer.silence, is_local)
             self._picture_name.object = plain(f"{self._result_name}, computed")
         elif self._candidate is not None:
-            self._draw_atoms(self._candidate.atoms, self._candidate.bulk, None, None, "")
+            self._draw_atoms(self._candidate.atoms, self._candidate.bulk, None, None)
             self._picture_name.object = plain(f"{self._candidate.name}, to be computed")
 
-    def _draw_atoms(self, atoms, bulk, exact, learned, silence):
+    def _draw_atoms(self, atoms, bulk, exact, learned, silence="", is_local=True):
         defects = WignerSeitz(bulk)(atoms)
         distances = distance_to_defects(atoms, defects)
-        quantities = entropy_quantities(exact, learned, distances, no_learned=silence)
+        quantities = entropy_quantities(exact, learned, distances, no_learned=silence, is_local=is_local)
         if exact is None:
             quantities = quantities[-1:]
         self._panel.show(atoms, defect_positions(atoms, defects), defects.vacancies, distances, quantities)

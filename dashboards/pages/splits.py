@@ -7,6 +7,7 @@ import panel_material_ui as pmui
 
 from dashboards import tasks
 from dashboards.figures.split_curve import split_plot
+from dashboards.pages.descriptor_form import describe_descriptor
 from dashboards.pages.job_bar import JobBar
 from dashboards.pages.layout import (
     CONTROLS_WIDTH,
@@ -18,7 +19,6 @@ from dashboards.pages.layout import (
     table_html,
     table_pane,
 )
-from dashboards.pages.model import describe_descriptor
 from dashboards.session import Session
 from ldml.errors import InputError
 from ldml.evaluation.splits import SplitCurve

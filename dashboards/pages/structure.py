@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import panel as pn
 import panel_material_ui as pmui
+from ase import Atoms
 from ase.geometry import find_mic
 
 from dashboards import tasks
@@ -30,10 +31,17 @@ NOT_UNIQUE = (
     "Weights fitted on totals fix only the sum: many patterns w·Dᵢ add up to the same S<sub>f</sub>, and close to the "
     "defect even the sign of a share can be wrong."
 )
+NOT_LOCAL = (
+    "{} describes the structure as a whole: the number of an atom is its share of that description, good for colouring, and no "
+    "local entropy."
+)
+"""For a descriptor that is not local."""
 BOTH_SHELLS = 1.394
 """Radius between the second and the third shell of bcc, in nearest-neighbour distances; it holds one shell of fcc."""
 _ALL = "all classes"
 _JOB = "Exact local entropies"
+_LEARNED_JOB = "Learned shares"
+UNDER_WAY = "The learned shares of this structure take a while; they are computed in the background unless cancelled."
 
 
 @dataclass(frozen=True)
@@ -52,8 +60,12 @@ class Examined:
         Shares of S_f.
     no_learned : str
         Why there is no learned share.
+    predicted : float or None, k_B
+        Learned S_f.
     role : str
         What part the structure had in the fit.
+    is_local : bool
+        Whether the learned shares are of local descriptors.
     """
 
     entry: Entry
@@ -63,17 +75,20 @@ class Examined:
     exact: np.ndarray | None
     learned: np.ndarray | None
     no_learned: str
+    predicted: float | None
     role: str
+    is_local: bool = True
 
     @property
     def quantities(self) -> tuple[Quantity, ...]:
         """What its atoms can be coloured by."""
-        return entropy_quantities(self.exact, self.learned, self.distances, no_learned=self.no_learned)
+        return entropy_quantities(
+            self.exact, self.learned, self.distances, no_learned=self.no_learned, is_local=self.is_local
+        )
 
     def numbers(self) -> list[tuple[str, str]]:
         """Names and values of the totals."""
-        exact = self.entry.formation_entropy
-        learned = None if self.learned is None else float(self.learned.sum())
+        exact, learned = self.entry.formation_entropy, self.predicted
         return [
             ("class", self.entry.label),
             ("atoms", f"{len(self.entry.atoms):,}"),
@@ -99,13 +114,19 @@ class Examined:
         ]
 
 
-def entropy_quantities(exact, learned, distances, *, no_learned: str = "") -> tuple[Quantity, ...]:
-    """The quantities of a structure with exact and learned shares (N,) k_B, either of them None where unknown."""
+def entropy_quantities(
+    exact, learned, distances, *, no_learned: str = "", is_local: bool = True
+) -> tuple[Quantity, ...]:
+    """The quantities of a structure with exact and learned shares (N,) k_B, either of them None where unknown.
+
+    The learned ones of a descriptor that is not local are shares of a quantity of the whole structure.
+    """
+    title = "learned w·D_i − S_bulk (k_B)" if is_local else "learned, a share of the whole: w·D_i − S_bulk (k_B)"
     difference = None if exact is None or learned is None else learned - exact
     no_exact = "No exact local entropies for this structure."
     return (
         Quantity(EXACT, "exact S_i − S_bulk (k_B)", exact, missing=no_exact),
-        Quantity(LEARNED, "learned w·D_i − S_bulk (k_B)", learned, missing=no_learned),
+        Quantity(LEARNED, title, learned, missing=no_learned),
         Quantity(
             DIFFERENCE, "learned − exact S_i (k_B)", difference, missing=no_exact if exact is None else no_learned
         ),
@@ -118,12 +139,30 @@ def learned_shares(fit: Fit | None, data: Dataset, i: int) -> tuple[np.ndarray |
     if fit is None:
         return None, "No model yet; fit one on the Model page."
     entry = data.entries[i]
-    # one crystal: the model knows it already
-    bulk = None if len(data.bulks) == 1 else data.bulks[entry.bulk]
     try:
-        return fit.model.predict_local(entry.atoms, bulk=bulk), ""
+        return fit.model.predict_local(entry.atoms, bulk=crystal_for(data, entry)), ""
     except InputError as error:
         return None, f"The model has no answer for this structure: {error}."
+
+
+def crystal_for(data: Dataset, entry: Entry) -> Atoms | None:
+    """The crystal a prediction has to refer to; None where the model knows it already: there is only one."""
+    return None if len(data.bulks) == 1 else data.bulks[entry.bulk]
+
+
+def predicted_total(fit: Fit | None, name: str, learned: np.ndarray | None) -> float | None:
+    """Learned S_f of a structure, k_B: from the fit, which knows it before the shares are, else their sum."""
+    places = [] if fit is None else np.flatnonzero(fit.data.names == name)
+    if len(places):
+        return float(fit.predicted[places[0]])
+    return None if learned is None else float(learned.sum())
+
+
+def remark(fit: Fit | None) -> str:
+    """What to keep in mind when looking at learned shares, in HTML."""
+    if fit is None or fit.model.descriptor.is_local:
+        return NOT_UNIQUE
+    return f"{NOT_LOCAL.format(fit.model.descriptor.name)} {NOT_UNIQUE}"
 
 
 def role_in_fit(fit: Fit | None, name: str) -> str:
@@ -145,6 +184,11 @@ class StructurePage:
         self._panel = AtomsPanel()
         self._profile = LocalProfile()
         self._job_bar = JobBar(session)
+        self._share_bar = JobBar(session)
+        self._remark = caption(NOT_UNIQUE)
+        self._shares: dict[str, np.ndarray] = {}
+        self._shares_of: Fit | None = None
+        self._learning: tuple[Fit, Entry] | None = None
         self._examined: Examined | None = None
         self._crystals: dict[int, WignerSeitz] = {}
         self._computed: dict[str, tuple[Entry, np.ndarray]] = {}
@@ -204,6 +248,7 @@ class StructurePage:
             self._numbers,
             self._compute,
             self._job_bar.view(),
+            self._share_bar.view(),
             heading("Colours"),
             self._panel.controls(),
             margin=0,
@@ -211,7 +256,7 @@ class StructurePage:
         profile = pn.Column(
             heading("Entropy against distance"),
             pn.pane.Bokeh(self._profile.layout, sizing_mode="stretch_width", margin=0),
-            caption(NOT_UNIQUE),
+            self._remark,
             heading("Atom"),
             self._atom_numbers,
             margin=0,
@@ -223,6 +268,7 @@ class StructurePage:
 
     def _take_dataset(self):
         self._job_bar.abandon()
+        self._share_bar.abandon()
         data = self._state.dataset
         self._crystals.clear()
         known = set() if data is None else {id(entry) for entry in data.entries}
@@ -299,7 +345,9 @@ class StructurePage:
             return
         self._stale = False
         self._follow_selected()
+        self._remark.object = remark(self._state.fit)
         self._show(self._examine(self._state.selected))
+        self._learn_in_background()
 
     def _examine(self, i):
         data, fit = self._state.dataset, self._state.fit
@@ -307,7 +355,7 @@ class StructurePage:
         if entry.bulk not in self._crystals:
             self._crystals[entry.bulk] = WignerSeitz(data.bulks[entry.bulk])
         defects = self._crystals[entry.bulk](entry.atoms)
-        learned, no_learned = learned_shares(fit, data, i)
+        learned, no_learned = self._learned(i)
         computed = self._computed.get(entry.name)
         return Examined(
             entry=entry,
@@ -317,8 +365,45 @@ class StructurePage:
             exact=entry.local_entropy if computed is None else computed[1],
             learned=learned,
             no_learned=no_learned,
+            predicted=predicted_total(fit, entry.name, learned),
             role=role_in_fit(fit, entry.name),
+            is_local=fit is None or fit.model.descriptor.is_local,
         )
+
+    def _learned(self, i):
+        """Learned shares of structure i, or why there are none yet; only local descriptors take no time worth a job."""
+        data, fit = self._state.dataset, self._state.fit
+        if fit is not self._shares_of:
+            self._shares, self._shares_of = {}, fit
+        if fit is None or fit.model.descriptor.is_local:
+            return learned_shares(fit, data, i)
+        shares = self._shares.get(data.entries[i].name)
+        return shares, UNDER_WAY if shares is None else ""
+
+    def _learn_in_background(self):
+        """Start computing the learned shares of the structure in view, if that is what the page waits for."""
+        fit, entry = self._state.fit, self._examined.entry
+        waits = self._examined.no_learned == UNDER_WAY
+        if self._share_bar.busy and not (waits and self._learning[0] is fit and self._learning[1] is entry):
+            self._share_bar.abandon()
+        if waits and not self._share_bar.busy:
+            self._learning = (fit, entry)
+            pn.state.execute(self._learn)
+
+    async def _learn(self):
+        data, (fit, entry) = self._state.dataset, self._learning
+        with self._session.reporting(_LEARNED_JOB):
+            shares = await self._share_bar.run(
+                tasks.learned_shares,
+                fit.model,
+                entry.atoms,
+                crystal_for(data, entry),
+                title=f"Learned shares of {entry.name}",
+            )
+            async with self._session.locked():
+                if self._shares_of is fit:
+                    self._shares[entry.name] = shares
+                    self._mark_stale()
 
     def _show(self, examined):
         same = self._examined is not None and self._examined.entry is examined.entry

@@ -92,6 +92,14 @@ def page(page):
     assert not errors, f"errors in the page: {errors}"
 
 
+@pytest.fixture(scope="session", autouse=True)
+def own_cache(tmp_path_factory):
+    """What the workers compute is not kept for the user, nor do they find it there."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LDML_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
 @pytest.fixture(autouse=True)
 def stop_servers():
     """Each test's servers end with it."""

@@ -67,11 +67,11 @@ def turn_to(page, name):
 
 
 def enter(page, label, value):
-    field = page.get_by_label(label, exact=False).first
+    field = page.get_by_role("textbox", name=label).first
     field.click()
     field.press("Control+A")
     field.press_sequentially(str(value))
-    field.press("Enter")
+    field.press("Tab")  # after Enter, a field of Material UI ignores what is typed until it loses the focus
     page.wait_for_timeout(700)  # the field sends its value a little later than a button its click
 
 
@@ -162,6 +162,29 @@ def test_descriptors_are_computed_in_the_background_and_can_be_cancelled(page, s
     assert session.state.fit.model.descriptor.parameters["cutoff"] == 4.5
     page.get_by_text("cutoff = 4.5 Å").first.wait_for()
     assert other.done
+    assert not messages(page)
+
+
+def choose(page, label, option):
+    page.get_by_role("combobox", name=label).click()
+    page.get_by_role("menuitem", name=option).click()
+
+
+def test_another_descriptor_is_chosen_changed_and_fitted(page, session):
+    turn_to(page, "Model")
+    choose(page, "Descriptor", "BSO4")
+    page.get_by_text("26 features, to compute for 24 structures").wait_for()
+    enter(page, "j_max", 1.3)
+    page.get_by_text("no multiple of 0.5").wait_for()
+    enter(page, "j_max", 2)
+    page.get_by_text("no multiple of 0.5").wait_for(state="hidden")
+    assert not page.get_by_role("textbox", name="self_weight").is_visible()
+    page.get_by_role("button", name="More parameters").click()
+    enter(page, "self_weight", 0.5)
+    page.get_by_role("button", name="Fit", exact=True).click()
+    wait_until(page, lambda: session.state.fit.model.descriptor.name == "BSO4")
+    page.get_by_text("BSO4, j_max = 2, diagonal = yes, cutoff = 5 Å, self_weight = 0.5").first.wait_for()
+    assert page.evaluate(POINT, "I2-11") is not None
     assert not messages(page)
 
 

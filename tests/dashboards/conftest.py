@@ -7,13 +7,22 @@ import pytest
 
 from dashboards.jobs import JobStatus
 from dashboards.state import AppState, default_descriptor
+from dashboards.totals_cache import FOLDER_VARIABLE
 from ldml.dataset import Dataset, Entry
+from ldml.descriptors import AFS, DESCRIPTORS, Descriptor
 from ldml.errors import Cancelled
 from ldml.potentials import perfect_crystal
 from ldml.progress import NULL_PROGRESS
 from ldml.structures import interstitial_cluster, rattled, vacancy_cluster
 
 N_PER_CLASS = 12
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path, monkeypatch):
+    """No test finds what another, or the user, has computed."""
+    monkeypatch.setenv(FOLDER_VARIABLE, str(tmp_path / "cache"))
+    return tmp_path / "cache" / "descriptors"
 
 
 @pytest.fixture(scope="session")
@@ -91,3 +100,25 @@ def session():
 def messages(session):
     """What the session tells the user now, newest first."""
     return lambda: [html.unescape(alert.object) for alert in session.messages.objects]
+
+
+class Whole(Descriptor):
+    """A quantity of the whole structure, divided among the atoms; it has no cutoff."""
+
+    name, version, letter, is_local = "Whole", 1, "W", False
+    declared_parameters = ()
+    _inner = AFS(n_max=3, l_max=2, cutoff=4.0)
+    feature_indices = _inner.feature_indices
+
+    def _compute(self, atoms):
+        return np.tile(self._total(atoms) / len(atoms), (len(atoms), 1))
+
+    def _total(self, atoms):
+        return self._inner.total(atoms)
+
+
+@pytest.fixture
+def whole(monkeypatch):
+    """A registered descriptor that is not local."""
+    monkeypatch.setitem(DESCRIPTORS._items, "Whole", Whole)
+    return Whole()

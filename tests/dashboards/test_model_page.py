@@ -7,10 +7,9 @@ import numpy as np
 import pytest
 from test_state import with_unknown
 
-from dashboards.pages.model import DescriptorForm, ModelPage, describe_descriptor, error_table
+from dashboards.pages.model import ModelPage, error_table, work_to_do
 from dashboards.state import default_descriptor
 from ldml.descriptors import get_descriptor
-from ldml.errors import InputError
 from ldml.regression import load_model
 
 
@@ -22,28 +21,13 @@ def shown(session, linear_dataset):
 
 def enter(shown, **values):
     for name, value in values.items():
-        shown._form._inputs[name].value = value
+        shown._form.inputs[name].value = value
 
 
 def points(shown):
     """Names in the parity plot."""
     sources = [r.data_source.data for r in shown._figure.renderers if "name" in r.data_source.data]
     return {name for data in sources for name in data["name"]}
-
-
-def test_the_form_is_made_of_the_declared_parameters():
-    form = DescriptorForm(get_descriptor("AFS", n_max=8, l_max=4, cutoff=4.5))
-    assert form.descriptor() == get_descriptor("AFS", n_max=8, l_max=4, cutoff=4.5)
-    cutoff = form._inputs["cutoff"]
-    assert cutoff.label == "cutoff (Å)"
-    assert "Å" in cutoff.description
-    cutoff.value = None
-    with pytest.raises(InputError, match="cutoff is empty"):
-        form.descriptor()
-
-
-def test_a_descriptor_in_one_line():
-    assert describe_descriptor(default_descriptor()) == "AFS, n_max = 20, l_max = 10, cutoff = 5 Å"
 
 
 def test_descriptors_at_hand_are_fitted_at_once(shown, session):
@@ -144,3 +128,39 @@ def test_another_dataset_is_fitted_with_the_form_as_it_is(shown, session, linear
 def _totals(data):
     features = data._features[default_descriptor().fingerprint]
     return features.totals, features.bulk_totals
+
+
+def test_what_a_fit_will_cost_is_said_beforehand(shown, session):
+    assert shown._work.object == "220 features, at hand for all 24 structures."
+    enter(shown, n_max=3, l_max=2)
+    assert "9 features, to compute for 24 structures; the time is measured on the first" in shown._work.object
+    enter(shown, n_max=0)
+    assert shown._work.object == ""
+    enter(shown, n_max=3, cutoff=4.0)
+    asyncio.run(shown.fit())
+    assert shown._work.object == "9 features, at hand for all 24 structures."
+    assert work_to_do(None, default_descriptor()) == "220 features."
+
+
+@pytest.mark.parametrize("name", ["BSO4", "Whole"])
+def test_other_descriptors_are_fitted_and_named(shown, session, whole, messages, name):
+    shown._form.choose(name)
+    if name == "BSO4":
+        enter(shown, j_max=1.0, cutoff=4.0)
+    asyncio.run(shown.fit())
+    assert messages() == []
+    assert session.state.fit.model.descriptor.name == name
+    assert shown._summary.object.startswith(name)
+    assert "features, 22 structures fitted" in shown._summary.object
+
+
+def test_features_that_only_count_atoms_are_told(shown, session, whole, monkeypatch):
+    monkeypatch.setattr(type(whole), "trivial_features", np.arange(9) < 2)
+    shown._form.choose("Whole")
+    asyncio.run(shown.fit())
+    assert "9 features (2 left out: they only count atoms)" in shown._summary.object
+
+
+def test_species_are_those_of_the_dataset(shown):
+    assert shown._form.inputs["species"].options == ["Fe"]
+    assert shown._form.inputs["species"].disabled

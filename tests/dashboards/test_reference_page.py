@@ -30,6 +30,7 @@ from dashboards.pages.reference import (
     too_large,
     with_reference,
 )
+from dashboards.pages.structure import UNDER_WAY
 from dashboards.state import default_descriptor, fit_model
 from ldml.dataset import Dataset
 from ldml.errors import Cancelled, InputError, StructureError
@@ -334,7 +335,7 @@ def test_the_model_that_has_no_answer_says_why(vacancy_reference, fit, monkeypat
     of_meam = replace(vacancy_reference, potential="Fe-EtesamiAsadi2018")
     monkeypatch.setitem(fit.data.metadata, "potential", "Fe-AM04")
     assert model_answer(fit, of_meam).silence == (
-        "The model learned entropies of Fe-AM04 and has no answer for Fe-EtesamiAsadi2018."
+        "The model learned Fe-AM04 and has no answer for Fe-EtesamiAsadi2018."
     )
 
 
@@ -379,7 +380,8 @@ def test_descriptors_at_hand_are_kept(linear_dataset, vacancy_reference):
     new, _ = with_reference(first, strained_reference, "V1 strained")
     fresh = Dataset.from_entries("fresh", new.bulks, new.entries)
     descriptor = default_descriptor()
-    keep_descriptors(linear_dataset, new, descriptor)
+    added = tasks.structure_totals(NULL_PROGRESS, [new.bulks[-1], new[-2], new[-1]], descriptor.to_dict())
+    keep_descriptors(linear_dataset, new, descriptor, added[1:], added[:1])
     kept, computed = new.descriptor_differences(descriptor), fresh.descriptor_differences(descriptor)
     # sums over 128 atoms, taken apart and put together again
     scale = np.abs(fresh.bulk_descriptor(descriptor)).max() * 128
@@ -390,7 +392,7 @@ def test_add_selects_the_new_structure_and_keeps_the_model(shown, session, fit, 
     session.state.fit = fit
     session.state.reference = vacancy_reference
     shown._result_name = "V1 4a0"
-    shown._add_to_dataset()
+    asyncio.run(shown._add_to_dataset())
     assert session.state.dataset.names[session.state.selected] == "V1 4a0"
     assert session.state.fit is fit
     assert session.state.dataset.has_descriptor(default_descriptor())
@@ -411,3 +413,15 @@ def test_the_name_of_a_file_cannot_write_html(shown, vacancy4):
     asyncio.run(shown._run())
     assert "<img" not in shown._numbers.object
     assert "<img" not in shown._picture_name.object
+
+
+def test_a_slow_model_answers_in_the_background(shown, session, linear_dataset, whole, vacancy_reference):
+    fit = fit_model(linear_dataset, whole, test_proportion=0.25, seed=0)
+    assert model_answer(fit, vacancy_reference).silence == UNDER_WAY
+    session.state.fit = fit
+    session.state.reference = vacancy_reference
+    assert [job.function for job in session.runner.jobs] == [tasks.learned_shares]
+    expected = fit.model.predict_local(vacancy_reference.atoms, bulk=vacancy_reference.bulk)
+    assert shown._answer.local == pytest.approx(expected, abs=1e-10)
+    assert "learned" in shown._numbers.object
+    assert not shown._silence.visible

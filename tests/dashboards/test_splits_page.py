@@ -71,7 +71,7 @@ def test_another_descriptor_drops_the_curve_and_another_split_keeps_it(shown, se
     asyncio.run(session.model_page.fit())
     assert session.state.split_curve is not None
     for name, value in {"n_max": 3, "l_max": 2, "cutoff": 4.0}.items():
-        session.model_page._form._inputs[name].value = value
+        session.model_page._form.inputs[name].value = value
     asyncio.run(session.model_page.fit())
     assert session.state.fit.model.descriptor == get_descriptor("AFS", n_max=3, l_max=2, cutoff=4.0)
     assert session.state.split_curve is None

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from dashboards.state import AppState, default_descriptor, fit_model
+from dashboards.state import MAX_FITS, AppState, _fits, default_descriptor, fit_at_hand, fit_model, remembered_fit
 from ldml.dataset import Dataset
 from ldml.errors import InputError
 
@@ -38,6 +38,25 @@ def test_structures_of_unknown_entropy_are_left_out(linear_dataset):
     fit = fit_model(data, default_descriptor(), test_proportion=0.25, seed=0)
     assert len(fit.true) == len(data) - 2
     assert not {data.names[0], data.names[5]} & set(fit.data.names)
+
+
+def test_a_fit_is_computed_once_for_all_who_ask_the_same_of_the_same_dataset(linear_dataset):
+    data, descriptor = linear_dataset.subset(range(len(linear_dataset))), default_descriptor()
+    assert fit_at_hand(data, descriptor, test_proportion=0.25, seed=0) is None
+    first = remembered_fit(data, descriptor, test_proportion=0.25, seed=0)
+    assert remembered_fit(data, descriptor, test_proportion=0.25, seed=0) is first
+    assert fit_at_hand(data, descriptor, test_proportion=0.25, seed=0) is first
+    fresh = fit_model(data, descriptor, test_proportion=0.25, seed=0)
+    assert (first.predicted == fresh.predicted).all()
+    other = data.subset(range(len(data)))
+    assert remembered_fit(other, descriptor, test_proportion=0.25, seed=0) is not first
+    assert remembered_fit(data, descriptor, test_proportion=0.5, seed=0) is not first
+    for seed in range(1, MAX_FITS + 1):
+        remembered_fit(data, descriptor, test_proportion=0.25, seed=seed)
+    assert fit_at_hand(data, descriptor, test_proportion=0.25, seed=0) is None  # the oldest went
+    key = id(data)
+    del data
+    assert key not in _fits  # nobody has the dataset open
 
 
 def test_too_few_structures_are_refused(linear_dataset):

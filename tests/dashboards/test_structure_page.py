@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 
 import ldml
+from dashboards import tasks
+from dashboards.jobs import JobStatus
 from dashboards.pages.atoms_panel import AtomsPanel, Quantity, centred
 from dashboards.pages.numbers import number, number_table
 from dashboards.pages.structure import (
@@ -14,6 +16,7 @@ from dashboards.pages.structure import (
     DISTANCE,
     EXACT,
     LEARNED,
+    UNDER_WAY,
     StructurePage,
     entropy_quantities,
     first_shells,
@@ -21,6 +24,7 @@ from dashboards.pages.structure import (
 )
 from dashboards.state import default_descriptor, fit_model
 from ldml.dataset import Dataset, Entry
+from ldml.errors import Cancelled
 from ldml.point_defects import WignerSeitz, defect_positions
 
 
@@ -302,3 +306,46 @@ def test_another_dataset_forgets_the_shares_computed_for_the_old(in_view, sessio
     assert in_view._examined.entry is other[0]
     assert in_view._examined.exact is None
     assert in_view._computed == {}
+
+
+@pytest.fixture
+def whole_fit(linear_dataset, whole):
+    return fit_model(linear_dataset, whole, test_proportion=0.25, seed=0)
+
+
+def test_shares_of_what_is_not_local_are_computed_in_the_background_and_marked(in_view, session, whole_fit):
+    assert "as a whole" not in in_view._remark.object
+    session.state.fit = whole_fit
+    session.state.select(6)
+    functions = [job.function for job in session.runner.jobs]
+    assert set(functions) == {tasks.learned_shares}
+    examined = in_view._examined
+    assert examined.learned.sum() == pytest.approx(whole_fit.predicted[6], abs=1e-8)
+    assert "Whole describes the structure as a whole" in in_view._remark.object
+    assert "share of the whole" in next(q.title for q in examined.quantities if q.label == LEARNED)
+    session.state.select(7)
+    session.state.select(6)
+    assert len(session.runner.jobs) == len(functions) + 1  # those of 6 are known
+
+
+def test_the_learned_total_does_not_wait_for_the_shares(in_view, session, whole_fit):
+    session.runner.submit = lambda function, *args: Stopped()
+    session.state.fit = whole_fit
+    session.state.select(3)
+    assert in_view._examined.learned is None
+    assert in_view._examined.no_learned == UNDER_WAY
+    assert in_view._examined.predicted == pytest.approx(whole_fit.predicted[3])
+    session.state.fit = fit_model(session.state.dataset, default_descriptor(), test_proportion=0.25, seed=0)
+    assert in_view._examined.learned is not None
+
+
+class Stopped:
+    """A job that the user cancels at once."""
+
+    status, done = JobStatus(0.0, "", 0), False
+
+    def cancel(self):
+        pass
+
+    async def result(self, on_status=None):
+        raise Cancelled

@@ -1,11 +1,13 @@
 """What jobs do, called here as a worker would."""
 
+import pickle
+
 import h5py
 import numpy as np
 import pytest
 
 from dashboards import tasks
-from dashboards.state import default_descriptor
+from dashboards.state import default_descriptor, fit_model
 from ldml.descriptors import get_descriptor
 from ldml.errors import InputError
 from ldml.progress import NULL_PROGRESS
@@ -27,6 +29,47 @@ def test_totals_are_those_of_the_dataset(linear_dataset):
     assert copy.descriptor_differences(descriptor) == pytest.approx(
         linear_dataset.descriptor_differences(descriptor), rel=1e-12, abs=1e-12
     )
+
+
+class Stages:
+    """Remembers what it is told."""
+
+    def __init__(self):
+        self.told = []
+
+    def update(self, done, total, stage=""):
+        self.told.append((done, total, stage))
+
+    def check(self):
+        pass
+
+
+def test_the_first_structure_is_timed_and_the_rest_estimated(linear_dataset, monkeypatch):
+    clock = iter(np.arange(0.0, 1e4, 30.0))  # each total takes half a minute
+    monkeypatch.setattr(tasks.time, "perf_counter", lambda: next(clock))
+    descriptor, progress = get_descriptor("AFS", n_max=2, l_max=1, cutoff=4.0), Stages()
+    structures = [entry.atoms for entry in linear_dataset.entries if entry.label == "V2"]
+    tasks.structure_totals(progress, structures, descriptor.to_dict())
+    n = len(structures)
+    assert progress.told[:2] == [(0, n, f"timing the first of {n} to compute"), (1, n, "about 6 min left")]
+    assert progress.told[-1] == (n - 1, n, "about 30 s left")
+
+
+def test_what_is_known_counts_as_done(linear_dataset):
+    descriptor = get_descriptor("AFS", n_max=2, l_max=1, cutoff=4.0).to_dict()
+    structures = [entry.atoms for entry in linear_dataset.entries[:4]]
+    tasks.structure_totals(NULL_PROGRESS, structures[:3], descriptor)
+    progress = Stages()
+    tasks.structure_totals(progress, structures, descriptor)
+    assert progress.told == [(3, 4, "timing the first of 1 to compute")]
+
+
+def test_a_model_goes_to_a_worker_and_back(linear_dataset):
+    fit = fit_model(linear_dataset, default_descriptor(), test_proportion=0.25, seed=0)
+    atoms = linear_dataset.entries[5].atoms
+    sent = pickle.loads(pickle.dumps((fit.model, atoms)))
+    shares = tasks.learned_shares(NULL_PROGRESS, *sent, None)
+    assert (shares == fit.model.predict_local(atoms)).all()
 
 
 def test_an_uploaded_hdf5_dataset_comes_back_with_its_descriptors(linear_dataset, hdf5):
