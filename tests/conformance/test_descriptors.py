@@ -183,7 +183,7 @@ def test_species_are_told_apart(descriptor):
 
 
 def test_an_element_that_is_not_listed_is_refused(descriptor):
-    with pytest.raises(StructureError, match="atom 0 is Cu.*species = Fe"):
+    with pytest.raises(StructureError, match=r"atom 0 is Cu.*species = Fe"):
         made(descriptor.name, species=("Fe",)).compute(alloy())
 
 
