@@ -149,6 +149,7 @@ def test_descriptors_are_computed_in_the_background_and_can_be_cancelled(page, s
     other = runner.submit(browser_jobs.wait_for, str(flag))
     turn_to(page, "Model")
     enter(page, "cutoff (Å)", 4.5)
+    page.get_by_text("220 features, to compute for").wait_for()  # the value has arrived
     fit = page.get_by_role("button", name="Fit", exact=True)
     fit.click()
     page.get_by_text(re.compile("waiting, 1 job ahead")).wait_for()
