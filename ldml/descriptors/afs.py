@@ -33,31 +33,23 @@ from math import sqrt
 from typing import Any, ClassVar
 
 import numpy as np
-from ase import Atoms
-from numba import njit, prange
+from numba import njit
 
 from ldml.descriptors.angular_basis import chebyshev_to_legendre, harmonic_recurrence
-from ldml.descriptors.base import COINCIDENCE, CUTOFF, SPECIES, Descriptor, coincidence_error, species_of
+from ldml.descriptors.base import CUTOFF, SPECIES
 from ldml.descriptors.cutoff_functions import CUTOFF_FUNCTION, cutoff_kind, cutoff_weight
 from ldml.descriptors.lanes import LANES, TILE_ROWS, add_product, fused, load, padded, spread, store
+from ldml.descriptors.local import NEIGHBOURS_PER_CHUNK, LocalDescriptor, gather
 from ldml.descriptors.parameters import Choice, Number, Parameter
 from ldml.descriptors.radial_basis import MAX_RADIAL, jacobi_recurrence, loewdin_rotation
-from ldml.errors import InputError
-from ldml.neighbours import cell_grid
 
-ATOMS_PER_BLOCK = 64
-NEIGHBOURS_PER_CHUNK = 64
 FILL = max(LANES, TILE_ROWS)
-BATCH_SIZE = 1 << 18
-"""Numbers of block sums held at a time by `total`."""
-MAX_FEATURES = 100_000
-"""More, from a long list of species, would be a mistake: a thousand atoms would fill a gigabyte."""
 
 ALL, WITHOUT_SELF, DISTINCT = range(3)
 PAIRS = ("all", "without_self", "distinct")
 
 
-class AFS(Descriptor):
+class AFS(LocalDescriptor):
     """Angular Fourier series A_nl of each atom's neighbourhood.
 
     Features are ordered with n outer and l inner: column (n - 1) (l_max + 1) + l holds A_nl, n_max (l_max + 1) in all.
@@ -100,11 +92,7 @@ class AFS(Descriptor):
 
     def __init__(self, **parameters):
         super().__init__(**parameters)
-        if self.n_features > MAX_FEATURES:
-            raise InputError(
-                f"{len(self.species)} species with n_max = {self.n_max} and l_max = {self.l_max} give {self.n_features:,} "
-                f"features, more than {MAX_FEATURES:,}; list fewer species or lower n_max or l_max"
-            )
+        self._check_size(self.n_features, "lower n_max or l_max")
         rotation = np.zeros((self.n_max, padded(self.n_max, LANES)))
         rotation[:, : self.n_max] = loewdin_rotation(self.n_max).T
         to_cosines = np.zeros((padded(self.l_max + 1, TILE_ROWS), self.l_max + 1))
@@ -128,67 +116,14 @@ class AFS(Descriptor):
         pairs = [f"{a}-{b}" for i, a in enumerate(self.species) for b in self.species[i:]]
         return tuple({"centre": c, "pair": pair} | order for c in self.species for pair in pairs for order in orders)
 
-    def _compute(self, atoms: Atoms) -> np.ndarray:
-        grid, kinds = self._sorted(atoms)
-        features = np.zeros((len(atoms), self.n_features))
-        self._add(atoms, grid, kinds, 0, grid.order, features)
-        return features
-
-    def _total(self, atoms: Atoms) -> np.ndarray:
-        grid, kinds = self._sorted(atoms)
-        total = np.zeros(self.n_features)
-        n_blocks = -(-len(atoms) // ATOMS_PER_BLOCK)
-        blocks = np.empty((min(n_blocks, max(8, BATCH_SIZE // self.n_features)), self.n_features))
-        for first in range(0, len(atoms), len(blocks) * ATOMS_PER_BLOCK):
-            n_atoms = min(len(atoms) - first, len(blocks) * ATOMS_PER_BLOCK)
-            blocks[:] = 0.0
-            self._add(atoms, grid, kinds, first, np.arange(n_atoms) // ATOMS_PER_BLOCK, blocks)
-            total += blocks.sum(axis=0)
-        return total
-
-    def _sorted(self, atoms):
-        """Grid of the atoms, and their species in its order."""
-        kinds = species_of(atoms, self.species).astype(np.uint8)
-        grid = cell_grid(atoms.positions, atoms.cell.array, atoms.pbc, self.cutoff)
-        return grid, kinds[grid.order]
-
-    def _add(self, atoms, grid, kinds, first, rows, features):
-        """Add the features of sorted atom first + i to row ``rows[i]``."""
-        *walk, cell = grid.arrays()
-        apart = _describe_blocks(
-            (*walk, np.ascontiguousarray(cell)),  # another order of its axes would compile the kernels again
-            kinds,
-            max(1, len(self.species)),
-            self._choices,
-            self._radial,
-            self._angular,
-            first,
-            rows,
-            features,
-        )
-        if not apart:
-            raise coincidence_error(atoms)
+    def _describe(self, grid, kinds, first, rows, features):
+        n_species = max(1, len(self.species))
+        return _describe(grid, kinds, n_species, self._choices, self._radial, self._angular, first, rows, features)
 
 
-# numba's cache on disk looks for changes only in the file of the function it is asked for: after a change to `lanes`
-# or `cutoff_functions`, delete __pycache__. No kernel may reorder its arithmetic: with fastmath, a process that compiles
+# numba's cache on disk looks for changes only in the file of the function it is asked for: after a change to `lanes`,
+# `local` or `cutoff_functions`, delete __pycache__. No kernel may reorder its arithmetic: with fastmath, a process that compiles
 # and one that loads the compiled code differ in the last bits, because they optimise their copies differently.
-
-
-@njit(cache=True, nogil=True, parallel=True)
-def _describe_blocks(grid, kinds, n_species, choices, radial, angular, first, rows, features):
-    """Add the features of sorted atom first + i to row ``rows[i]``; False if two atoms coincide.
-
-    No two blocks may share a row.
-    """
-    n_atoms = rows.shape[0]
-    n_blocks = (n_atoms + ATOMS_PER_BLOCK - 1) // ATOMS_PER_BLOCK
-    apart = np.empty(n_blocks, np.bool_)
-    for block in prange(n_blocks):
-        start = block * ATOMS_PER_BLOCK
-        some = rows[start : min(n_atoms, start + ATOMS_PER_BLOCK)]
-        apart[block] = _describe(grid, kinds, n_species, choices, radial, angular, first + start, some, features)
-    return apart.all()
 
 
 @njit(cache=True, nogil=True)
@@ -201,6 +136,7 @@ def _aligned(n_rows, n_columns):
 
 @njit(cache=True, nogil=True)
 def _describe(grid, kinds, n_species, choices, radial, angular, first, rows, features):
+    """Add the features of sorted atom first + i to row ``rows[i]``; False if two atoms coincide."""
     n_max, n_columns = radial[2].shape
     n_l = angular[2].shape[0]
     # rows and columns of products are padded, and padding never reaches the features; the rows of Y are longer than a
@@ -219,87 +155,37 @@ def _describe(grid, kinds, n_species, choices, radial, angular, first, rows, fea
     power = np.empty((n_l, n_columns))
     series = np.empty((angular[3].shape[0], n_columns))
     for i in range(rows.shape[0]):
+        near, apart = gather(first + i, grid, kinds, choices[0], near, found)
+        if not apart:
+            return False
         rho[:] = 0.0
         squares[:] = 0.0
-        if not _expand(first + i, grid, kinds, choices, radial, angular, near, found, workspace, rho, squares):
-            return False
+        for kind in range(n_species):
+            for start in range(0, found[kind], NEIGHBOURS_PER_CHUNK):
+                n_near = min(NEIGHBOURS_PER_CHUNK, found[kind] - start)
+                _add_neighbours(
+                    near[kind], start, n_near, choices, radial, angular, workspace, rho[kind], squares[kind]
+                )
         _add_features(kinds[first + i], choices[2], angular[3], found, rho, squares, power, series, features[rows[i]])
     return True
 
 
 @njit(cache=True, nogil=True)
-def _expand(i, grid, kinds, choices, radial, angular, near, found, workspace, rho, squares):
-    """rho_nlm of sorted atom i for each species; False as soon as a neighbour coincides with it.
-
-    Fills `found` with the number of neighbours and `squares` with sum_j (g_n f)^2 of each species.
-    """
-    cutoff = choices[0]
-    positions, bins, bin_start, n_bins, reach, periodic, cell = grid
-    found[:] = 0
-    for da in range(-reach[0], reach[0] + 1):
-        a = bins[i, 0] + da
-        image_a = a // n_bins[0]
-        if image_a != 0 and not periodic[0]:
-            continue
-        a -= image_a * n_bins[0]
-        for db in range(-reach[1], reach[1] + 1):
-            b = bins[i, 1] + db
-            image_b = b // n_bins[1]
-            if image_b != 0 and not periodic[1]:
-                continue
-            b -= image_b * n_bins[1]
-            for dc in range(-reach[2], reach[2] + 1):
-                c = bins[i, 2] + dc
-                image_c = c // n_bins[2]
-                if image_c != 0 and not periodic[2]:
-                    continue
-                c -= image_c * n_bins[2]
-                home = image_a == 0 and image_b == 0 and image_c == 0
-                x0 = image_a * cell[0, 0] + image_b * cell[1, 0] + image_c * cell[2, 0] - positions[i, 0]
-                y0 = image_a * cell[0, 1] + image_b * cell[1, 1] + image_c * cell[2, 1] - positions[i, 1]
-                z0 = image_a * cell[0, 2] + image_b * cell[1, 2] + image_c * cell[2, 2] - positions[i, 2]
-                box = (a * n_bins[1] + b) * n_bins[2] + c
-                for j in range(bin_start[box], bin_start[box + 1]):
-                    dx = positions[j, 0] + x0
-                    dy = positions[j, 1] + y0
-                    dz = positions[j, 2] + z0
-                    squared = dx * dx + dy * dy + dz * dz
-                    if squared >= cutoff * cutoff or (home and j == i):
-                        continue
-                    if squared < COINCIDENCE * COINCIDENCE:
-                        return False
-                    kind = kinds[j]
-                    place = found[kind] % NEIGHBOURS_PER_CHUNK
-                    near[kind, 0, place] = dx
-                    near[kind, 1, place] = dy
-                    near[kind, 2, place] = dz
-                    found[kind] += 1
-                    if place == NEIGHBOURS_PER_CHUNK - 1:
-                        _add_neighbours(
-                            near[kind], place + 1, choices, radial, angular, workspace, rho[kind], squares[kind]
-                        )
-    for kind in range(found.shape[0]):
-        waiting = found[kind] % NEIGHBOURS_PER_CHUNK
-        if waiting > 0:
-            _add_neighbours(near[kind], waiting, choices, radial, angular, workspace, rho[kind], squares[kind])
-    return True
-
-
-@njit(cache=True, nogil=True)
-def _add_neighbours(near, n_near, choices, radial, angular, workspace, rho, squares):
-    """Add neighbours at the vectors ``near[:, :n_near]`` to rho and squares."""
+def _add_neighbours(near, start, n_near, choices, radial, angular, workspace, rho, squares):
+    """Add `n_near` neighbours at the vectors ``near[:, start:]`` to rho and squares."""
     cutoff, cutoff_function, pairs = choices
     u, q, h, y = workspace
     # fill up whole vectors and tiles with neighbours on the cutoff sphere, which weigh nothing
     n_filled = (n_near + FILL - 1) // FILL * FILL
-    near[:2, n_near:n_filled] = 0.0
-    near[2, n_near:n_filled] = cutoff
+    near[:2, start + n_near : start + n_filled] = 0.0
+    near[2, start + n_near : start + n_filled] = cutoff
     for k in range(n_filled):
-        r = sqrt(near[0, k] ** 2 + near[1, k] ** 2 + near[2, k] ** 2)
+        dx, dy, dz = near[0, start + k], near[1, start + k], near[2, start + k]
+        r = sqrt(dx**2 + dy**2 + dz**2)
         inverse = 1.0 / r
-        u[0, k] = near[0, k] * inverse
-        u[1, k] = near[1, k] * inverse
-        u[2, k] = near[2, k] * inverse
+        u[0, k] = dx * inverse
+        u[1, k] = dy * inverse
+        u[2, k] = dz * inverse
         u[3, k] = (cutoff - r) / cutoff
     _radial_weights(u[3:], n_filled, cutoff, cutoff_function, radial, q, h)
     _harmonics(u, n_filled, angular, y)

@@ -27,35 +27,25 @@ atoms; what is added in which order does not depend on their number.
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from itertools import product
 from math import cos, pi, sin, sqrt
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
-from ase import Atoms
-from numba import get_num_threads, njit
+from numba import njit
 
 from ldml.descriptors.angular_basis import harmonic_recurrence
-from ldml.descriptors.base import COINCIDENCE, CUTOFF, SPECIES, Descriptor, coincidence_error, species_of
+from ldml.descriptors.base import CUTOFF, SPECIES
 from ldml.descriptors.clebsch_gordan import clebsch_gordan, couples
 from ldml.descriptors.cutoff_functions import CUTOFF_FUNCTION, cutoff_kind, cutoff_weight
 from ldml.descriptors.hyperspherical import character_recurrence, harmonic_terms, matrix_elements
 from ldml.descriptors.lanes import LANES, fused, load, padded, spread, store
+from ldml.descriptors.local import NEIGHBOURS_PER_CHUNK, LocalDescriptor, gather
 from ldml.descriptors.parameters import Flag, Number, Parameter
-from ldml.errors import InputError
-from ldml.neighbours import cell_grid
-
-ATOMS_PER_BLOCK = 64
-NEIGHBOURS_PER_CHUNK = 64
-BATCH_SIZE = 1 << 18
-"""Numbers of block sums held at a time by `total`."""
-MAX_FEATURES = 100_000
-"""More, from a long list of species, would be a mistake: a thousand atoms would fill a gigabyte."""
 
 
-class BSO4(Descriptor):
+class BSO4(LocalDescriptor):
     """Bispectrum components B_{j1 j2 j} of each atom's neighbourhood.
 
     Diagonal features are ordered with j1 outer and j inner, full ones with j1 outer, j2, j inner: the order of LAMMPS.
@@ -110,11 +100,7 @@ class BSO4(Descriptor):
         self._components = _components(two_j_max, self.diagonal)
         n_species = max(1, len(self.species))
         n_features = n_species * sum(_n_triples(component, n_species) for component in self._components)
-        if n_features > MAX_FEATURES:
-            raise InputError(
-                f"{n_species} species with j_max = {self.j_max:g} give {n_features:,} features, more than "
-                f"{MAX_FEATURES:,}; list fewer species, lower j_max or keep only the diagonal components"
-            )
+        self._check_size(n_features, "lower j_max, or keep only the diagonal components")
         self._triples, self._columns = _channels(self._components, n_species)
         self._expansion = _expansion(two_j_max)
         self._coupling = _coupling(self._components)
@@ -142,50 +128,10 @@ class BSO4(Descriptor):
             return tuple(one_centre)
         return tuple({"centre": centre} | indices for centre in self.species for indices in one_centre)
 
-    def _compute(self, atoms: Atoms) -> np.ndarray:
-        grid, kinds = self._sorted(atoms)
-        features = np.zeros((len(atoms), self.n_features))
-        self._add(atoms, grid, kinds, 0, grid.order, features)
-        return features
-
-    def _total(self, atoms: Atoms) -> np.ndarray:
-        grid, kinds = self._sorted(atoms)
-        total = np.zeros(self.n_features)
-        blocks = np.empty((min(_n_blocks(len(atoms)), max(8, BATCH_SIZE // self.n_features)), self.n_features))
-        for first in range(0, len(atoms), len(blocks) * ATOMS_PER_BLOCK):
-            n_atoms = min(len(atoms) - first, len(blocks) * ATOMS_PER_BLOCK)
-            blocks[:] = 0.0
-            self._add(atoms, grid, kinds, first, np.arange(n_atoms) // ATOMS_PER_BLOCK, blocks)
-            total += blocks.sum(axis=0)
-        return total
-
-    def _sorted(self, atoms):
-        """Grid of the atoms, and their species in its order."""
-        kinds = species_of(atoms, self.species)
-        grid = cell_grid(atoms.positions, atoms.cell.array, atoms.pbc, self.cutoff)
-        return grid, kinds[grid.order]
-
-    def _add(self, atoms, grid, kinds, first, rows, features):
-        """Add the features of sorted atom first + i to row ``rows[i]``; no two blocks of atoms may share a row."""
-        tables = grid.arrays(), kinds, self._choices, self._expansion, self._coupling, self._columns
-        n_threads = get_num_threads()
-        share = ATOMS_PER_BLOCK * max(8, -(-_n_blocks(len(rows)) // (4 * n_threads)))
-
-        def describe(start):
-            return _describe(*tables, first + start, rows[start : start + share], features)
-
-        starts = range(0, len(rows), share)
-        if n_threads == 1 or len(starts) == 1:
-            distinct = all(map(describe, starts))
-        else:
-            with ThreadPoolExecutor(n_threads) as pool:
-                distinct = all(pool.map(describe, starts))
-        if not distinct:
-            raise coincidence_error(atoms)
-
-
-def _n_blocks(n_atoms):
-    return -(-n_atoms // ATOMS_PER_BLOCK)
+    def _describe(self, grid, kinds, first, rows, features):
+        return _describe(
+            grid, kinds, self._choices, self._expansion, self._coupling, self._columns, first, rows, features
+        )
 
 
 def _halved(two_j):
@@ -407,9 +353,14 @@ def _describe(grid, kinds, choices, expansion, coupling, columns, first, rows, f
     for start in range(0, rows.shape[0], LANES):
         n_lanes = min(LANES, rows.shape[0] - start)
         for lane in range(n_lanes):
-            partial[:] = 0.0
-            if not _expand(first + start + lane, grid, kinds, choices, expansion, near, found, workspace, partial):
+            near, apart = gather(first + start + lane, grid, kinds, choices[0], near, found)
+            if not apart:
                 return False
+            partial[:] = 0.0
+            for kind in range(n_species):
+                for at in range(0, found[kind], NEIGHBOURS_PER_CHUNK):
+                    n_near = min(NEIGHBOURS_PER_CHUNK, found[kind] - at)
+                    _add_neighbours(near[kind], at, n_near, choices, expansion, workspace, partial[kind])
             _add_up(partial, lane, moments)
         for kind in range(n_species):
             _to_matrices(moments[kind], expansion, real[kind], imaginary[kind])
@@ -418,79 +369,28 @@ def _describe(grid, kinds, choices, expansion, coupling, columns, first, rows, f
                 real[kinds[first + start + lane], element, lane] += choices[3]
         _couple(real, imaginary, coupling, columns, values)
         for lane in range(n_lanes):
-            at = kinds[first + start + lane] * n_columns
+            at = np.int64(kinds[first + start + lane]) * n_columns
             for column in range(n_columns):
                 features[rows[start + lane], at + column] += values[column, lane]
     return True
 
 
 @njit(cache=True, nogil=True)
-def _expand(i, grid, kinds, choices, expansion, near, found, workspace, partial):
-    """Moments of sorted atom i for each species, split over lanes; False as soon as a neighbour coincides with it."""
-    positions, bins, bin_start, n_bins, reach, periodic, cell = grid
-    cutoff = choices[0]
-    found[:] = 0
-    for da in range(-reach[0], reach[0] + 1):
-        a = bins[i, 0] + da
-        image_a = a // n_bins[0]
-        if image_a != 0 and not periodic[0]:
-            continue
-        a -= image_a * n_bins[0]
-        for db in range(-reach[1], reach[1] + 1):
-            b = bins[i, 1] + db
-            image_b = b // n_bins[1]
-            if image_b != 0 and not periodic[1]:
-                continue
-            b -= image_b * n_bins[1]
-            for dc in range(-reach[2], reach[2] + 1):
-                c = bins[i, 2] + dc
-                image_c = c // n_bins[2]
-                if image_c != 0 and not periodic[2]:
-                    continue
-                c -= image_c * n_bins[2]
-                home = image_a == 0 and image_b == 0 and image_c == 0
-                x0 = image_a * cell[0, 0] + image_b * cell[1, 0] + image_c * cell[2, 0] - positions[i, 0]
-                y0 = image_a * cell[0, 1] + image_b * cell[1, 1] + image_c * cell[2, 1] - positions[i, 1]
-                z0 = image_a * cell[0, 2] + image_b * cell[1, 2] + image_c * cell[2, 2] - positions[i, 2]
-                box = (a * n_bins[1] + b) * n_bins[2] + c
-                for j in range(bin_start[box], bin_start[box + 1]):
-                    dx = positions[j, 0] + x0
-                    dy = positions[j, 1] + y0
-                    dz = positions[j, 2] + z0
-                    squared = dx * dx + dy * dy + dz * dz
-                    if squared >= cutoff * cutoff or (home and j == i):
-                        continue
-                    if squared < COINCIDENCE * COINCIDENCE:
-                        return False
-                    kind = kinds[j]
-                    near[kind, 0, found[kind]] = dx
-                    near[kind, 1, found[kind]] = dy
-                    near[kind, 2, found[kind]] = dz
-                    found[kind] += 1
-                    if found[kind] == NEIGHBOURS_PER_CHUNK:
-                        _add_neighbours(near[kind], found[kind], choices, expansion, workspace, partial[kind])
-                        found[kind] = 0
-    for kind in range(found.shape[0]):
-        if found[kind] > 0:
-            _add_neighbours(near[kind], found[kind], choices, expansion, workspace, partial[kind])
-    return True
-
-
-@njit(cache=True, nogil=True)
-def _add_neighbours(near, n_near, choices, expansion, workspace, partial):
-    """Add neighbours at the vectors ``near[:, :n_near]`` to the moments, each in the lane of its place."""
+def _add_neighbours(near, start, n_near, choices, expansion, workspace, partial):
+    """Add `n_near` neighbours at the vectors ``near[:, start:]`` to the moments, each in the lane of its place."""
     cutoff, cutoff_function, angle, _ = choices
     u, radial, harmonics = workspace
     n_filled = (n_near + LANES - 1) // LANES * LANES
     # fill up whole registers with neighbours that weigh nothing
-    near[:2, n_near:n_filled] = 0.0
-    near[2, n_near:n_filled] = cutoff
+    near[:2, start + n_near : start + n_filled] = 0.0
+    near[2, start + n_near : start + n_filled] = cutoff
     for k in range(n_filled):
-        r = sqrt(near[0, k] ** 2 + near[1, k] ** 2 + near[2, k] ** 2)
+        dx, dy, dz = near[0, start + k], near[1, start + k], near[2, start + k]
+        r = sqrt(dx**2 + dy**2 + dz**2)
         inverse = 1.0 / r
-        u[0, k] = near[0, k] * inverse
-        u[1, k] = near[1, k] * inverse
-        u[2, k] = near[2, k] * inverse
+        u[0, k] = dx * inverse
+        u[1, k] = dy * inverse
+        u[2, k] = dz * inverse
         u[3, k] = sin(angle * r)
         u[4, k] = cos(angle * r)
         u[5, k] = cutoff_weight(cutoff_function, (cutoff - r) / cutoff)

@@ -11,7 +11,7 @@ import pytest
 from ase import Atoms
 from ase.build import bulk
 
-from ldml.descriptors import AFS, afs, descriptor_from_dict
+from ldml.descriptors import AFS, descriptor_from_dict, local
 from ldml.descriptors.afs import PAIRS
 from ldml.descriptors.cutoff_functions import NAMES, cutoff_function
 from ldml.descriptors.make_tables import DIGITS, inverse_square_root, overlap
@@ -338,7 +338,7 @@ def test_batches_of_a_total_change_rounding_only(paper, monkeypatch):
     atoms = bulk("Fe", a=2.8553, cubic=True).repeat((9, 9, 8))
     atoms.rattle(0.1, seed=3)
     at_once = paper.total(atoms)
-    monkeypatch.setattr(afs, "BATCH_SIZE", 1)  # 8 blocks of 64 atoms; 1296 atoms leave the last batch incomplete
+    monkeypatch.setattr(local, "BATCH_SIZE", 1)  # 8 blocks of 64 atoms; 1296 atoms leave the last batch incomplete
     np.testing.assert_allclose(paper.total(atoms), at_once, rtol=0, atol=1e-13 * abs(at_once).max())
 
 

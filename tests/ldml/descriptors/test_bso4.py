@@ -376,7 +376,7 @@ def test_names():
         ({"twojmax": 7}, "no parameter 'twojmax'"),
         (
             {"j_max": 6, "diagonal": False, "species": ("Fe", "Cu", "Ni", "Mn", "Cr", "Co", "Al")},
-            "7 species with j_max = 6 give .* features",
+            "7 species with these parameters give .* features",
         ),
     ],
 )
