@@ -3,25 +3,30 @@
 Symmetric starts can end on saddles, where all forces vanish: a <111> dumbbell in iron is one. So the start is rattled,
 and the end is tested: if the Hessian cannot be Cholesky-factorised, the structure is kicked along its most negative mode
 and relaxed again, until the factorisation succeeds or the tries are used up.
+
+Defects of a crystal relax several times sooner when its Green's function preconditions the minimiser: displacements then reach
+across the cell in one step. Far from a minimum, where forces are large, plain steps stay closer to the start.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from ase import Atoms
-from ase.optimize import FIRE, LBFGS
 
+from ldml.entropy.defect_green import ExtendedCrystal
 from ldml.entropy.dynamical_matrix import DynamicalMatrix, dynamical_matrix, lowest_modes
 from ldml.entropy.harmonic import instability, is_minimum
-from ldml.errors import ConvergenceError, InputError
+from ldml.entropy.lattice_green import LatticeGreen
+from ldml.errors import InputError
+from ldml.lbfgs import max_norm, minimise
 from ldml.potentials import Potential, get_potential
 from ldml.progress import NULL_PROGRESS, Progress
 from ldml.structures import rattled
 
-DOWNHILL_STEPS = 100
-"""Of damped dynamics, to get away from a saddle."""
+PRECONDITIONED_BELOW = 0.3
+"""eV/Å; largest force from which on the crystal's Green's function preconditions."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +66,7 @@ def relax(
     max_tries: int = 4,
     max_steps: int = 3000,
     check_minimum: bool = True,
-    downhill: bool = False,
+    lattice: LatticeGreen | None = None,
     progress: Progress | None = None,
 ) -> Relaxed:
     """Relax the positions of `atoms` to a minimum of `potential`, the cell kept.
@@ -85,8 +90,8 @@ def relax(
         Steps of each.
     check_minimum : bool
         Test the end by factorising its Hessian.
-    downhill : bool
-        Begin with damped dynamics, which from beside a saddle goes down on that side; L-BFGS alone may climb back.
+    lattice : LatticeGreen, optional
+        The perfect crystal in the same cell: makes the relaxation of its defects several times shorter.
     progress : Progress, optional
 
     Raises
@@ -103,34 +108,34 @@ def relax(
     if max_tries < 1:
         raise InputError(f"max_tries = {max_tries} must be at least 1")
     current = rattled(atoms, rattle, np.random.default_rng(seed)) if rattle else atoms.copy()
-    calculator = potential.calculator()
+    current.calc = None
+    evaluator = potential.evaluator(current)
+    report = _Reporter(fmax, progress)
     n_steps = 0
     for n_kicks in range(max_tries):
-        n_steps += _quench(current, calculator, fmax, max_steps, progress, downhill=downhill or n_kicks > 0)
+        descent = _descend(current, evaluator, potential.stiffness, lattice, fmax, max_steps, report)
+        current.positions = descent.positions
+        n_steps += descent.n_steps
+        result = Relaxed(current, descent.energy, max_norm(descent.forces), n_steps, n_kicks, check_minimum)
         if not check_minimum:
-            return _result(current, calculator, n_steps, n_kicks, checked=False)
+            return result
         progress.update(1, 1, "testing the minimum")
         progress.check()
         dynamics = dynamical_matrix(potential.watched_hessian(current, progress), current)
         if is_minimum(dynamics):
-            return _result(current, calculator, n_steps, n_kicks, checked=True)
+            return result
         current.positions += _kick(dynamics, kick)
     raise instability(dynamics)
 
 
 class _Reporter:
-    """Turns the minimiser's steps into progress on a logarithmic scale of the force."""
+    """Turns the minimiser's forces into progress on a logarithmic scale."""
 
-    def __init__(self, atoms, fmax, progress):
-        self.atoms, self.fmax, self.progress = atoms, fmax, progress
+    def __init__(self, fmax, progress):
+        self.fmax, self.progress = fmax, progress
         self.first = None
 
-    def __call__(self):
-        force = max_norm(self.atoms.get_forces())
-        if not np.isfinite(force):
-            raise ConvergenceError(
-                f"the forces cannot be brought below fmax = {self.fmax:g} eV/Å: their rounding is larger; allow 1e-10 or more"
-            )
+    def __call__(self, force):
         self.first = self.first or max(force, self.fmax)
         span = np.log(self.first / self.fmax) or 1.0
         done = int(100 * min(max(np.log(self.first / max(force, self.fmax)) / span, 0.0), 1.0))
@@ -138,38 +143,22 @@ class _Reporter:
         self.progress.check()
 
 
-def max_norm(vectors: np.ndarray) -> float:
-    """Largest norm of the rows of (N, 3) vectors."""
-    return float(np.sqrt(np.max(np.sum(np.square(vectors), axis=1))))
+def _descend(atoms, evaluator, stiffness, lattice, fmax, max_steps, report):
+    def plain(forces):
+        return forces / stiffness
 
-
-def _quench(atoms, calculator, fmax, max_steps, progress, *, downhill=False):
-    atoms.calc = calculator
-    n_before = 0
-    if downhill:
-        # plain L-BFGS may climb back to the saddle it was kicked off; damped dynamics goes down only
-        damped = FIRE(atoms, logfile=None, maxstep=0.1)
-        damped.run(fmax=fmax, steps=DOWNHILL_STEPS)
-        n_before = damped.nsteps
-    minimiser = LBFGS(atoms, logfile=None, maxstep=0.2, memory=30, alpha=calculator.potential.stiffness)
-    minimiser.attach(_Reporter(atoms, fmax, progress))
-    converged = minimiser.run(fmax=fmax, steps=max_steps)
-    if not converged:
-        raise ConvergenceError(
-            f"relaxation stopped after {max_steps} steps with a force of {max_norm(atoms.get_forces()):.2g} eV/Å left, "
-            f"above {fmax:g} eV/Å; allow more steps or start closer to a minimum"
-        )
-    return n_before + minimiser.nsteps
+    if lattice is None:
+        return minimise(evaluator, atoms.positions, fmax, plain, max_steps=max_steps, report=report)
+    rough = minimise(
+        evaluator, atoms.positions, max(fmax, PRECONDITIONED_BELOW), plain, max_steps=max_steps, report=report
+    )
+    atoms.positions = rough.positions
+    elastic = ExtendedCrystal(atoms, lattice).apply_green
+    fine = minimise(evaluator, rough.positions, fmax, elastic, max_steps=max_steps, report=report)
+    return replace(fine, n_steps=rough.n_steps + fine.n_steps)
 
 
 def _kick(dynamics: DynamicalMatrix, size):
     _, modes = lowest_modes(dynamics, 1)
     displacement = modes[:, 0].reshape(-1, 3) / np.sqrt(dynamics.masses)[:, None]
     return displacement * (size / np.linalg.norm(displacement, axis=1).max())
-
-
-def _result(atoms, calculator, n_steps, n_kicks, *, checked):
-    energy, max_force = atoms.get_potential_energy(), max_norm(atoms.get_forces())
-    final = atoms.copy()
-    final.calc = None
-    return Relaxed(final, float(energy), max_force, n_steps, n_kicks, checked)

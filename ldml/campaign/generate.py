@@ -22,9 +22,10 @@ from ldml.campaign.store import Store
 from ldml.dataset import UNITS, Dataset, Entry
 from ldml.entropy import formation_energy, harmonic_entropy
 from ldml.entropy.formation import formation_from
+from ldml.entropy.lattice_green import LatticeGreen
 from ldml.errors import ConvergenceError, InputError, NotAMinimumError
 from ldml.landscape import DistinctMinima, insertion_seed
-from ldml.point_defects import WignerSeitz, inertia
+from ldml.point_defects import inertia
 from ldml.potentials import get_potential, perfect_crystal
 from ldml.progress import NULL_PROGRESS, Progress
 from ldml.relaxation import relax
@@ -189,15 +190,17 @@ def _quench_now(plan, label, attempt):
     kind, n = parse_defect(label)
     rng = np.random.default_rng([plan.seed, ord(kind), n, attempt])
     seed = insertion_seed(bulk, label, rng, spread=float(rng.choice(plan.spreads)))
-    relaxed = relax(seed, potential, QUENCH_FORCE, rattle=0.0, check_minimum=False)
-    energy = formation_energy(relaxed.energy, len(seed), potential.energy(bulk), len(bulk))
+    relaxed = relax(
+        seed, potential, QUENCH_FORCE, rattle=0.0, check_minimum=False, lattice=_lattice(plan.potential, plan.repeats)
+    )
+    energy = formation_energy(relaxed.energy, len(seed), _perfect_energy(plan.potential, plan.repeats), len(bulk))
     if not energy < plan.highest_energy * n:
         return {"failure": "energy too high"}
     return {
         "positions": relaxed.atoms.positions,
         "numbers": relaxed.atoms.numbers,
         "energy": energy,
-        "inertia": _defect_inertia(bulk, relaxed.atoms, kind),
+        "inertia": _defect_inertia(plan, relaxed.atoms, kind),
     }
 
 
@@ -210,11 +213,12 @@ def _finish_now(plan, label, store, attempt):
     bulk, potential = _crystal(plan), get_potential(plan.potential)
     quenched = store.get(f"{label}-{attempt:05d}-quench")
     start = Atoms(numbers=quenched["numbers"], positions=quenched["positions"], cell=bulk.cell, pbc=True)
-    relaxed = relax(start, potential, FINAL_FORCE, rattle=0.0, check_minimum=False)
+    lattice = _lattice(plan.potential, plan.repeats)
+    relaxed = relax(start, potential, FINAL_FORCE, rattle=0.0, check_minimum=False, lattice=lattice)
     try:
         entropy = harmonic_entropy(relaxed.atoms, potential)
     except NotAMinimumError:
-        relaxed = relax(relaxed.atoms, potential, FINAL_FORCE, rattle=0.0)
+        relaxed = relax(relaxed.atoms, potential, FINAL_FORCE, rattle=0.0, lattice=lattice)
         entropy = harmonic_entropy(relaxed.atoms, potential)
     perfect = _perfect_entropy(plan.potential, plan.repeats)
     kind, _ = parse_defect(label)
@@ -222,8 +226,10 @@ def _finish_now(plan, label, store, attempt):
         "name": f"{label}-{attempt:05d}",
         "positions": relaxed.atoms.positions,
         "numbers": relaxed.atoms.numbers,
-        "energy": formation_energy(relaxed.energy, len(start), potential.energy(bulk), len(bulk)),
-        "inertia": _defect_inertia(bulk, relaxed.atoms, kind),
+        "energy": formation_energy(
+            relaxed.energy, len(start), _perfect_energy(plan.potential, plan.repeats), len(bulk)
+        ),
+        "inertia": _defect_inertia(plan, relaxed.atoms, kind),
         "formation_entropy": formation_from(entropy, perfect).value,
         "max_force": relaxed.max_force,
     }
@@ -271,14 +277,24 @@ def _stored(store, key, compute):
     return result
 
 
-def _defect_inertia(bulk, atoms, kind):
-    defects = WignerSeitz(bulk)(atoms)
+def _defect_inertia(plan, atoms, kind):
+    defects = _lattice(plan.potential, plan.repeats).wigner_seitz(atoms)
     points = atoms.positions[defects.interstitial_atoms] if kind == "I" else defects.vacancies
-    return inertia(points, bulk.cell)
+    return inertia(points, atoms.cell)
 
 
 def _crystal(plan):
     return perfect_crystal(plan.potential, plan.repeats)
+
+
+@cache
+def _lattice(potential, repeats):
+    return LatticeGreen(perfect_crystal(potential, 1), repeats, potential)
+
+
+@cache
+def _perfect_energy(potential, repeats):
+    return get_potential(potential).energy(perfect_crystal(potential, repeats))
 
 
 @cache

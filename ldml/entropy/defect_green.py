@@ -51,7 +51,6 @@ from ldml.entropy.dynamical_matrix import frequencies
 from ldml.entropy.harmonic import SINGULAR, check_relaxed
 from ldml.entropy.lattice_green import LatticeGreen
 from ldml.errors import InputError, NotAMinimumError
-from ldml.point_defects import WignerSeitz
 from ldml.potentials import Potential, get_potential
 from ldml.progress import NULL_PROGRESS, Progress
 from ldml.structures import check_same_cell
@@ -133,10 +132,10 @@ class ExtendedCrystal:
 
     def __init__(self, defect: Atoms, lattice: LatticeGreen):
         self.lattice = lattice
-        crystal = lattice.crystal()
+        crystal = lattice.wigner_seitz.bulk
         _check_elements(defect, crystal)
         check_same_cell(defect, crystal)
-        matched = WignerSeitz(crystal)(defect)
+        matched = lattice.wigner_seitz(defect)
         n_defects = matched.n_vacancies + matched.n_interstitials
         if n_defects > MOST_DEFECTIVE * lattice.n_sites:
             raise InputError(

@@ -17,6 +17,8 @@ Approximation (1971), chapter VIII.
 
 from __future__ import annotations
 
+from functools import cached_property
+
 import numba
 import numpy as np
 import scipy.fft
@@ -28,6 +30,7 @@ from ldml.entropy.dynamical_matrix import frequencies
 from ldml.entropy.harmonic import SINGULAR, check_relaxed
 from ldml.errors import InputError, NotAMinimumError
 from ldml.neighbours import cell_heights
+from ldml.point_defects import WignerSeitz
 from ldml.potentials import Potential, get_potential
 
 AT_REST = 1e-4
@@ -92,6 +95,11 @@ class LatticeGreen:
     def crystal(self) -> Atoms:
         """The perfect crystal itself, sites in order."""
         return self.unit_cell.repeat(self.repeats.tolist())
+
+    @cached_property
+    def wigner_seitz(self) -> WignerSeitz:
+        """Assigns atoms to the sites of the crystal."""
+        return WignerSeitz(self.crystal())
 
     def apply(self, vectors: np.ndarray) -> np.ndarray:
         """G times vectors (N, 3) or (N, 3, k) over the sites; Å for forces in eV/Å."""

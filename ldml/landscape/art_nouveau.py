@@ -294,7 +294,7 @@ def _descend(start, walk, potential, settings):
     for side in (1, -1):
         off = saddle.atoms.copy()
         off.positions += side * settings.kick / max_norm(mode) * mode
-        ends.append(relax(off, potential, settings.minimum_force, rattle=0.0, check_minimum=False, downhill=True))
+        ends.append(relax(off, potential, settings.minimum_force, rattle=0.0, check_minimum=False))
     start_energy = potential.energy(start)
     back = [same_minimum(end.atoms, end.energy, start, start_energy) for end in ends]
     if back[1] and not back[0]:

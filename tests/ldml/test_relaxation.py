@@ -7,7 +7,10 @@ from ase import Atoms
 import ldml
 from ldml.entropy.dynamical_matrix import dynamical_matrix
 from ldml.entropy.harmonic import is_minimum
+from ldml.entropy.lattice_green import LatticeGreen
 from ldml.errors import Cancelled, ConvergenceError, InputError, NotAMinimumError
+from ldml.landscape import insertion_seed
+from ldml.potentials import perfect_crystal
 from ldml.structures import interstitial_cluster, rattled
 
 
@@ -36,6 +39,25 @@ def test_the_saddle_is_left(am04, crystal4):
 def test_a_saddle_that_cannot_be_left_is_an_error(am04, crystal4):
     with pytest.raises(NotAMinimumError, match="imaginary"):
         ldml.relax(interstitial_cluster(crystal4, 1, axis="111"), am04, rattle=0.0, max_tries=1)
+
+
+@pytest.mark.parametrize("label", ["V2", "I2"])
+def test_the_elastic_response_of_the_crystal_shortens_the_way(am04, crystal4, label, rng):
+    """Same minimum, fewer steps: forces of 1e-6 eV/Å leave positions uncertain by that over the softest stiffness."""
+    start = insertion_seed(crystal4, label, rng)
+    near = ldml.relax(start, am04, 0.05, rattle=0.0, check_minimum=False).atoms
+    lattice = LatticeGreen(perfect_crystal(am04, 1), 4, am04)
+    plain = ldml.relax(near, am04, rattle=0.0)
+    helped = ldml.relax(near, am04, rattle=0.0, lattice=lattice)
+    assert helped.n_steps < 0.6 * plain.n_steps
+    assert helped.energy == pytest.approx(plain.energy, abs=1e-9)
+    shift = helped.atoms.positions - plain.atoms.positions
+    np.testing.assert_allclose(shift - shift.mean(axis=0), 0.0, atol=2e-5)
+
+
+def test_a_structure_of_another_crystal_is_refused(am04, crystal4, vacancy4):
+    with pytest.raises(InputError, match="cell"):
+        ldml.relax(vacancy4, am04, lattice=LatticeGreen(perfect_crystal(am04, 1), 3, am04))
 
 
 def test_no_convergence_is_an_error(am04, crystal4):
