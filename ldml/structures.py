@@ -35,6 +35,28 @@ def supercell(element: str, lattice_constant: float, repeats: int, *, lattice: s
     return plain.repeat(int(repeats))
 
 
+def fcc_ball(symbol: str, lattice_constant: float, n_atoms: int, *, centre=(0.5, 0.5, 0.5)) -> Atoms:
+    """The `n_atoms` atoms of a face-centred cubic crystal that lie nearest to a point: a free cluster.
+
+    Parameters
+    ----------
+    symbol : str
+    lattice_constant : float, Å
+    n_atoms : int
+    centre : (3,) array
+        In units of the lattice constant. Around (1/2, 1/2, 1/2), an octahedral site, 38 atoms are the truncated octahedron.
+    """
+    if n_atoms < 1:
+        raise InputError(f"a cluster of {n_atoms} atoms does not exist; give one or more")
+    # four atoms a cell: this many cells to each side hold the ball whatever its centre
+    reach = int(np.ceil(np.cbrt(n_atoms))) + 1
+    cells = np.stack(np.meshgrid(*[np.arange(-reach, reach + 1)] * 3, indexing="ij"), axis=-1).reshape(-1, 1, 3)
+    sites = (cells + np.array([[0, 0, 0], [0, 0.5, 0.5], [0.5, 0, 0.5], [0.5, 0.5, 0]])).reshape(-1, 3) - centre
+    # rounded, so that sites of one shell keep the order of the crystal on any machine
+    nearest = np.argsort(np.round(np.linalg.norm(sites, axis=1), 9), kind="stable")[:n_atoms]
+    return Atoms([symbol] * n_atoms, positions=lattice_constant * sites[nearest])
+
+
 def matching_crystal(atoms: Atoms, lattice_constant: float, *, lattice: str = "bcc") -> Atoms | None:
     """The perfect crystal that fills the orthogonal cell of `atoms`, strained to fit; None if none does.
 

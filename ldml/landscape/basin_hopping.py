@@ -14,13 +14,13 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import scipy.linalg
-import scipy.optimize
 from ase import Atoms
-from threadpoolctl import ThreadpoolController
+from numba import njit
 
 from ldml.entropy.dynamical_matrix import dynamical_matrix
 from ldml.errors import ConvergenceError, InputError
 from ldml.landscape.duplicates import DistinctMinima
+from ldml.landscape.exploration import SearchStatistics
 from ldml.potentials import Potential, get_potential
 from ldml.progress import NULL_PROGRESS, Progress
 from ldml.relaxation import max_norm
@@ -28,7 +28,15 @@ from ldml.relaxation import max_norm
 SAME_ENERGY = 1e-5
 """Relative to the depth of a pair, as all lengths here are to its width."""
 SAME_INERTIA = 1e-4
-MOST_NEWTON_STEPS = 8
+MOST_HESSIANS = 3
+STEPS_OF_A_FACTOR = 4
+MEMORY = 12
+MOST_STEPS = 3000
+LONGEST_STEP = 0.5
+"""Move of an atom along an axis in one step of a quench, in those of the walk."""
+FRACTIONS = tuple(0.3**k for k in range(12))
+"""To which a step is cut until the energy falls."""
+ENERGY_NOISE = 1e-14
 
 
 @dataclass(frozen=True)
@@ -66,17 +74,17 @@ class Hopping:
 
 
 @dataclass
-class HoppingStatistics:
-    """What a walk has done so far."""
+class HoppingStatistics(SearchStatistics):
+    """What a walk has done so far; its saddles are quenches that ended on one, and were dropped."""
 
-    n_attempts: int = 0
     n_accepted: int = 0
     n_restarts: int = 0
-    n_failed: int = 0
-    n_saddles: int = 0
     distinct: DistinctMinima = field(
         default_factory=lambda: DistinctMinima(energy_tolerance=SAME_ENERGY, inertia_tolerance=SAME_INERTIA)
     )
+
+    def record(self) -> dict:
+        return super().record() | {"accepted": self.n_accepted, "restarts": self.n_restarts}
 
 
 @dataclass(frozen=True)
@@ -141,16 +149,18 @@ def hop(
             trial = _moved(positions, hopping, rng)
         try:
             trial, trial_energy = quench(trial)
-        except ConvergenceError:
-            statistics.n_failed += 1
+        except ConvergenceError as error:
+            statistics.failures[type(error).__name__] += 1
             positions = None
             continue
-        if statistics.distinct.is_new(trial_energy, _inertia(trial)):
-            minimum = _polished(start, trial, potential, hopping.force)
-            if minimum is None:
+        statistics.n_minima += 1
+        if statistics.distinct.is_new(trial_energy, cluster_inertia(trial)):
+            polished = _polished(start, trial, potential, quench, hopping.force)
+            if polished is None:
                 statistics.n_saddles += 1
-            elif statistics.distinct.add(potential.energy(minimum), _inertia(minimum.positions)):
-                yield Minimum(minimum, potential.energy(minimum), attempt)
+                statistics.n_minima -= 1
+            elif statistics.distinct.add(polished[1], cluster_inertia(polished[0].positions)):
+                yield Minimum(*polished, attempt)
         if positions is None or rng.random() < np.exp(min(0.0, (energy - trial_energy) / hopping.temperature)):
             statistics.n_accepted += 1
             positions, energy = trial, trial_energy
@@ -159,54 +169,117 @@ def hop(
 
 
 class _Quench:
-    """Down to the next stationary point."""
+    """Down to the next stationary point, by L-BFGS with steps cut until the energy falls.
+
+    A cluster takes microseconds to evaluate, so the recursion is compiled; `ldml.lbfgs` is for larger systems.
+    """
 
     def __init__(self, start, potential, hopping):
-        self._evaluator = potential.evaluator(start)
-        self._blas = ThreadpoolController()
+        self.energy_and_forces = potential.evaluator(start).energy_and_forces
+        self._first_scale = 1.0 / potential.stiffness
         self._force = hopping.quench_force
+        self._longest = LONGEST_STEP * hopping.step
         self._radius = hopping.largest_radius * _ball_radius(len(start), hopping)
+        size = 3 * len(start)
+        self._steps, self._changes, self._weights = np.zeros((MEMORY, size)), np.zeros((MEMORY, size)), np.zeros(MEMORY)
 
     def __call__(self, positions):
-        # the vectors are so short that threads of BLAS cost ten times what they share out
-        with self._blas.limit(limits=1, user_api="blas"):
-            found = scipy.optimize.minimize(
-                self._energy_and_gradient,
-                positions.ravel(),
-                jac=True,
-                method="L-BFGS-B",
-                options={"maxcor": 6, "gtol": 0.5 * self._force, "ftol": 0.0, "maxiter": 5000, "maxfun": 10000},
+        energy, forces = self.energy_and_forces(positions)
+        step, n_held, scale = np.zeros_like(positions), 0, self._first_scale
+        for _ in range(MOST_STEPS):
+            largest = _largest(forces)
+            if largest < self._force:
+                return self._whole(positions, energy)
+            step, n_held = _direction(
+                forces.ravel(), self._steps, self._changes, self._weights, n_held, scale, self._longest
             )
-        left = max_norm(found.jac.reshape(-1, 3))
-        if not left < self._force:
-            raise ConvergenceError(f"the quench stopped with a force of {left:.2g} eV/Å")
-        quenched = found.x.reshape(-1, 3)
-        quenched = quenched - quenched.mean(axis=0)
-        if max_norm(quenched) > self._radius:
-            raise ConvergenceError(f"the cluster fell apart: an atom is {max_norm(quenched):.3g} Å from its centre")
-        return quenched, float(found.fun)
+            for fraction in FRACTIONS:
+                trial = positions + (fraction * step).reshape(-1, 3)
+                trial_energy, trial_forces = self.energy_and_forces(trial)
+                if trial_energy <= energy + ENERGY_NOISE * abs(energy):
+                    break
+            else:
+                raise ConvergenceError(f"the quench stopped with a force of {largest:.2g} eV/Å")
+            change = (forces - trial_forces).ravel()
+            n_held, scale = _remember(fraction * step, change, self._steps, self._changes, self._weights, n_held, scale)
+            positions, energy, forces = trial, trial_energy, trial_forces
+        raise ConvergenceError(f"the quench stopped after {MOST_STEPS} steps with a force of {largest:.2g} eV/Å")
 
-    def _energy_and_gradient(self, flat):
-        energy, forces = self._evaluator.energy_and_forces(flat.reshape(-1, 3))
-        return energy, -forces.ravel()
+    def _whole(self, positions, energy):
+        centred = positions - positions.mean(axis=0)
+        if max_norm(centred) > self._radius:
+            raise ConvergenceError(f"the cluster fell apart: an atom is {max_norm(centred):.3g} Å from its centre")
+        return centred, energy
 
 
-def _polished(start, positions, potential, force):
-    """The minimum next to `positions` by Newton's method; None if the Hessian is not positive or the steps do not end."""
+@njit(cache=True)
+def _largest(forces):
+    """Largest norm of a force; infinite where one is no number."""
+    most = 0.0
+    for i in range(forces.shape[0]):
+        square = forces[i, 0] ** 2 + forces[i, 1] ** 2 + forces[i, 2] ** 2
+        if not square < np.inf:
+            return np.inf
+        most = max(most, square)
+    return np.sqrt(most)
+
+
+@njit(cache=True)
+def _direction(forces, steps, changes, weights, n_held, scale, longest):
+    """Two-loop recursion on the steps held (a ring), cut at the longest move along an axis; forgets if it points uphill."""
+    memory = weights.shape[0]
+    while True:
+        answer = forces.copy()
+        lengths = np.empty(memory)
+        first = max(0, n_held - memory)
+        for k in range(n_held - 1, first - 1, -1):
+            j = k % memory
+            lengths[j] = weights[j] * np.dot(steps[j], answer)
+            answer -= lengths[j] * changes[j]
+        answer *= scale
+        for k in range(first, n_held):
+            j = k % memory
+            answer += (lengths[j] - weights[j] * np.dot(changes[j], answer)) * steps[j]
+        if n_held == 0 or np.dot(answer, forces) > 0.0:
+            break
+        n_held = 0
+    largest = np.abs(answer).max()
+    if largest > longest:
+        answer *= longest / largest
+    return answer, n_held
+
+
+@njit(cache=True)
+def _remember(step, change, steps, changes, weights, n_held, scale):
+    """Add a step where the curvature along it is positive; how many were added so far, and the inverse curvature."""
+    along = np.dot(step, change)
+    if along <= 1e-12 * np.sqrt(np.dot(step, step) * np.dot(change, change)):
+        return n_held, scale
+    j = n_held % weights.shape[0]
+    steps[j], changes[j], weights[j] = step, change, 1.0 / along
+    return n_held + 1, along / np.dot(change, change)
+
+
+def _polished(start, positions, potential, quench, force):
+    """The minimum next to `positions` and its energy; None if the Hessian is not positive or the steps do not end.
+
+    The quench ends so close that one factor serves for several of Newton's steps.
+    """
     atoms = start.copy()
     atoms.positions = positions
-    for _ in range(MOST_NEWTON_STEPS):
-        forces = potential.forces(atoms)
+    roots = np.sqrt(np.repeat(atoms.get_masses(), 3))
+    for _ in range(MOST_HESSIANS):
         dynamics = dynamical_matrix(potential.hessian(atoms), atoms)
         try:
             factor = scipy.linalg.cho_factor(dynamics.lifted(dynamics.scale), lower=True)
         except np.linalg.LinAlgError:
             return None
-        if max_norm(forces) < force:
-            atoms.positions -= atoms.positions.mean(axis=0)
-            return atoms
-        roots = np.sqrt(np.repeat(dynamics.masses, 3))
-        atoms.positions += (scipy.linalg.cho_solve(factor, forces.ravel() / roots) / roots).reshape(-1, 3)
+        for _ in range(STEPS_OF_A_FACTOR):
+            energy, forces = quench.energy_and_forces(atoms.positions)
+            if max_norm(forces) < force:
+                atoms.positions -= atoms.positions.mean(axis=0)
+                return atoms, energy
+            atoms.positions += (scipy.linalg.cho_solve(factor, forces.ravel() / roots) / roots).reshape(-1, 3)
     return None
 
 
@@ -233,6 +306,6 @@ def _directions(n, rng):
     return vectors / np.linalg.norm(vectors, axis=1)[:, None]
 
 
-def _inertia(positions):
-    """Sum of squares of the principal second moments of the atoms, a number that turning and mirroring keep."""
+def cluster_inertia(positions: np.ndarray) -> float:
+    """Sum of squares of the principal second moments of atoms (N, 3) around the origin, Å⁴; turning and mirroring keep it."""
     return float(np.sum(np.linalg.eigvalsh(positions.T @ positions) ** 2))
