@@ -36,16 +36,20 @@ def disordered_structure(parameters: Mapping, inputs: Sequence[Result]) -> Resul
     Parameters
     ----------
     parameters : mapping
-        ``source`` and ``target`` crystals; ``label``; ``seed`` and ``number`` of the attempt; ``n_atoms``, the least and the most
-        that are moved; ``distance``, the least and the most that the longest displacement can be, Å.
+        ``source`` and ``target`` crystals; ``label``; ``seed`` and ``number`` of the attempt; ``n_atoms`` and
+        ``radius`` (Å or None), lists to draw from: how many atoms are moved, within which distance of a random point;
+        ``distance``, the least and the greatest longest displacement, Å.
     inputs : (structure,)
     """
     source, target = crystal_of(parameters["source"]), crystal_of(parameters["target"])
     start = transferred(atoms_of(inputs[0]), source, target)
     rng = np.random.default_rng([parameters["seed"], parameters["number"]])
-    fewest, most = parameters["n_atoms"]
     moved = random_displacements(
-        start, rng, n_atoms=int(rng.integers(fewest, most + 1)), distance=float(rng.uniform(*parameters["distance"]))
+        start,
+        rng,
+        n_atoms=parameters["n_atoms"][rng.integers(len(parameters["n_atoms"]))],
+        radius=parameters["radius"][rng.integers(len(parameters["radius"]))],
+        distance=float(rng.uniform(*parameters["distance"])),
     )
     return minimum_of(target, moved, label=parameters["label"])
 
