@@ -420,34 +420,51 @@ SCREENING_WEIGHTS = np.array([0.18180, 0.50990, 0.28020, 0.02817])
 SCREENING_RATES = np.array([28.616724320005, 8.4267310396064, 3.6030244464156, 1.8028536321603])
 
 
+def _pieces(knots, coefficients, ends):
+    """sum_i a_i (r_i - r)+^3 as polynomials c_0 + c_1 x + c_2 x² + c_3 x³ in x = end - r, one below each end; (n, 4)."""
+    beyond = knots[None] - ends[:, None]
+    weights = np.where(beyond >= 0.0, coefficients, 0.0)
+    return np.stack(
+        [(weights * factor * beyond**power).sum(axis=1) for power, factor in ((3, 1), (2, 3), (1, 3), (0, 1))], axis=1
+    )
+
+
+# summing over the knots would take half the time of a force call: between two of them either function is one cubic
+ENDS = np.union1d(PAIR_KNOTS, DENSITY_KNOTS)
+PAIR_PIECES = _pieces(PAIR_KNOTS, PAIR_COEFFICIENTS, ENDS)
+DENSITY_PIECES = _pieces(DENSITY_KNOTS, DENSITY_COEFFICIENTS, ENDS)
+SLOTS = 10
+"""Slots to an Å of the look-up of pieces; all ends are whole numbers of slots."""
+PIECE_OF_SLOT = np.searchsorted(ENDS, (np.arange(round(ENDS[-1] * SLOTS)) + 0.5) / SLOTS)
+
+
 @njit(cache=True)
 def _am04_pair_functions(r):
     table = np.zeros((r.shape[0], 6))
     for k in range(r.shape[0]):
+        if r[k] >= ENDS[-1]:
+            continue
+        # at an end rounding may choose the neighbouring piece, which agrees there to the second derivative
+        piece = PIECE_OF_SLOT[min(int(r[k] * SLOTS), PIECE_OF_SLOT.shape[0] - 1)]
+        x = ENDS[piece] - r[k]
         if r[k] > CORE_RANGE:
-            table[k, 0], table[k, 1], table[k, 2] = _cubic_knots(r[k], PAIR_KNOTS, PAIR_COEFFICIENTS)
+            table[k, 0], table[k, 1], table[k, 2] = _cubic(x, PAIR_PIECES[piece])
         elif r[k] > NUCLEAR_RANGE:
             table[k, 0], table[k, 1], table[k, 2] = _core(r[k])
         else:
             table[k, 0], table[k, 1], table[k, 2] = _screened_nuclei(r[k])
-        table[k, 3], table[k, 4], table[k, 5] = _cubic_knots(r[k], DENSITY_KNOTS, DENSITY_COEFFICIENTS)
+        table[k, 3], table[k, 4], table[k, 5] = _cubic(x, DENSITY_PIECES[piece])
     return table
 
 
 @njit(cache=True, inline="always")
-def _cubic_knots(r, knots, coefficients):
-    """sum_i a_i (r_i - r)+^3 and its first two derivatives; knots ascend."""
-    value = 0.0
-    slope = 0.0
-    curvature = 0.0
-    for i in range(knots.shape[0] - 1, -1, -1):
-        x = knots[i] - r
-        if x <= 0.0:
-            break
-        value += coefficients[i] * x * x * x
-        slope -= 3.0 * coefficients[i] * x * x
-        curvature += 6.0 * coefficients[i] * x
-    return value, slope, curvature
+def _cubic(x, c):
+    """A polynomial in x = end - r and its first two derivatives with respect to r."""
+    return (
+        c[0] + x * (c[1] + x * (c[2] + x * c[3])),
+        -(c[1] + x * (2.0 * c[2] + x * 3.0 * c[3])),
+        2.0 * c[2] + 6.0 * x * c[3],
+    )
 
 
 @njit(cache=True, inline="always")
