@@ -170,8 +170,10 @@ class EventPlan:
     source, repeats
         As in `CopyPlan`.
     counts : mapping of class name to number
-        Distinct saddles wanted that were left from a minimum of the class and lead back to it.
+        Distinct saddles wanted that were reached from a minimum of the class.
     seed : int
+    highest : float, eV
+        Saddles this far above the minimum that was left are of no use to kinetics, and are dropped.
     attempts_per_saddle : int
         A class is given up after this many attempts for each saddle wanted.
     """
@@ -180,6 +182,7 @@ class EventPlan:
     repeats: int
     counts: Mapping[str, int]
     seed: int = 0
+    highest: float = 3.0
     attempts_per_saddle: int = 8
 
     def carry_out(self, runner: Runner) -> tuple[list, list[Entry], dict]:
@@ -201,6 +204,7 @@ EVENT_QUANTITIES = {
     "barrier": "eV",
     "reverse_barrier": "eV",
     "lowest_eigenvalue": "eV/angstrom^2",
+    "leads_back": "1 where the start is the minimum that was left, otherwise 0",
     "attempt_frequency": "THz",
     "migration_entropy": "k_B",
 }
@@ -237,8 +241,10 @@ class _EventSearch:
                 self.failures[str(result["failure"])] += 1
                 continue
             self.n_saddles += 1
-            new = self.distinct.add(float(result["saddle_energy"]), float(result["inertia"]))
-            if new and result["leads_back"]:
+            height = float(result["saddle_energy"]) - self.data.formation_energy[chosen[number]]
+            if height <= self.plan.highest and self.distinct.add(
+                float(result["saddle_energy"]), float(result["inertia"])
+            ):
                 n_kept += 1
                 yield self._entries(result, number, str(self.data.names[chosen[number]]))
             if n_kept == self.count:
@@ -263,6 +269,7 @@ class _EventSearch:
             "barrier": saddle - start,
             "reverse_barrier": saddle - end,
             "lowest_eigenvalue": float(result["eigenvalue"]),
+            "leads_back": float(result["leads_back"]),
             "attempt_frequency": float(result["attempt_frequency"]),
             "migration_entropy": float(result["migration_entropy"]),
         }

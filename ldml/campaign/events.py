@@ -20,7 +20,7 @@ def leave_minimum(parameters: Mapping, inputs: Sequence[Result]) -> Result:
     Parameters
     ----------
     parameters : mapping
-        ``crystal``, ``label``, ``seed``, ``number`` of the attempt, ``minimum``, the number of the minimum left.
+        ``crystal``, ``label``, ``seed`` and ``number`` of the attempt.
     inputs : (minimum,)
 
     Returns
@@ -31,7 +31,7 @@ def leave_minimum(parameters: Mapping, inputs: Sequence[Result]) -> Result:
         ``migration_entropy`` (k_B) of the jump from the start.
     """
     crystal, start = crystal_of(parameters["crystal"]), atoms_of(inputs[0])
-    rng = np.random.default_rng([parameters["seed"], parameters["minimum"], parameters["number"]])
+    rng = np.random.default_rng([parameters["seed"], parameters["number"]])
     settings = ArtSettings(minimum_force=FINAL_FORCE)
     sites = defect_positions(start, crystal.lattice.wigner_seitz(start))
     rough = climb(start, crystal.potential, sites[rng.integers(len(sites))], rng, settings=settings)
