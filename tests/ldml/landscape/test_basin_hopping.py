@@ -6,7 +6,7 @@ from ase import Atoms
 from ase.build import bulk
 
 from ldml.errors import Cancelled, InputError
-from ldml.landscape.basin_hopping import Hopping, HoppingStatistics, hop
+from ldml.landscape.basin_hopping import Hopping, HoppingStatistics, _direction, _remember, hop
 from ldml.potentials import get_potential
 from ldml.progress import NULL_PROGRESS
 from ldml.relaxation import max_norm
@@ -110,3 +110,29 @@ def test_bad_input_and_cancelling():
 
     with pytest.raises(Cancelled):
         next(hop(scattered(5), "LJ", np.random.default_rng(0), progress=Stopped()))
+
+
+def test_the_recursion_is_the_inverse_hessian_of_bfgs(rng):
+    """B <- (1 - s y^T/s.y) B (1 - y s^T/s.y) + s s^T/s.y for the last steps s and changes of the gradient y, oldest first."""
+    size, held, scale = 9, 5, 0.3
+    steps, changes, weights = np.zeros((held, size)), np.zeros((held, size)), np.zeros(held)
+    stiffness = rng.normal(size=(size, size))
+    stiffness = stiffness @ stiffness.T + np.eye(size)
+    pairs, n_held = [], 0
+    for _ in range(8):
+        step = rng.normal(size=size)
+        pairs.append((step, stiffness @ step))
+        n_held, newest_scale = _remember(*pairs[-1], steps, changes, weights, n_held, scale)
+    inverse = scale * np.eye(size)
+    for step, change in pairs[-held:]:
+        turn = np.eye(size) - np.outer(change, step) / (step @ change)
+        inverse = turn.T @ inverse @ turn + np.outer(step, step) / (step @ change)
+    forces = rng.normal(size=size)
+    direction, kept = _direction(forces, steps, changes, weights, n_held, scale, np.inf)
+    np.testing.assert_allclose(direction, inverse @ forces, rtol=1e-9)
+    assert kept == n_held
+    assert newest_scale == pytest.approx(step @ change / (change @ change))
+    cut, _ = _direction(forces, steps, changes, weights, n_held, scale, 0.1)
+    assert np.abs(cut).max() == pytest.approx(0.1)
+    # a step along which the energy is not convex is not remembered
+    assert _remember(step, -change, steps, changes, weights, n_held, scale) == (n_held, scale)
