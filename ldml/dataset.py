@@ -1,30 +1,25 @@
 """Structures with their entropies: one container, one file.
 
 A `Dataset` holds relaxed defects, the perfect crystals they were made in, their formation entropies, for some of them
-the exact entropy of each atom, and where all of it came from. Its file is HDF5; extxyz goes in and out for everyone else.
-Positions can be stored compactly: as displacements from crystal sites in steps of 1e-7 Å, well below what S_f can see.
+the exact entropy of each atom, and where all of it came from. Its file is HDF5 (`ldml.dataset_files`); extxyz goes in and
+out for everyone else. A set of clusters has one for its crystal: the lowest minimum of as many atoms.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-import h5py
 import numpy as np
 from ase import Atoms
 
 from ldml.errors import InputError
-from ldml.point_defects import WignerSeitz
 from ldml.progress import NULL_PROGRESS, Progress
 
-FORMAT = "ldml-dataset"
-FORMAT_VERSION = 1
-QUANTUM = 1e-7
-"""Å, step of compactly stored positions."""
+SAME_CRYSTAL = 1e-9
+"""Å between the atoms of two crystals that are one."""
 UNITS = {"length": "angstrom", "energy": "eV", "mass": "amu", "entropy": "k_B"}
 
 
@@ -45,6 +40,10 @@ class Entry:
         Each atom's share of the formation entropy; sums to it.
     bulk : int
         Which of the dataset's crystals it belongs to.
+    parent : str
+        Name of the structure it was made from, such as that of the unstrained minimum; empty if there was none.
+    quantities : mapping of str to float
+        Further numbers, such as a barrier; ``metadata["quantities"]`` of the dataset has their units.
     """
 
     atoms: Atoms
@@ -55,21 +54,27 @@ class Entry:
     max_force: float = float("nan")
     local_entropy: np.ndarray | None = None
     bulk: int = 0
+    parent: str = ""
+    quantities: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass
 class _Features:
-    """Totals of one descriptor over the structures (M, n) and the crystals (B, n)."""
+    """Totals of one descriptor over the structures (M, n) and the crystals (B, n); rows of NaN are not known yet."""
 
     totals: np.ndarray
     bulk_totals: np.ndarray
+
+    @property
+    def are_complete(self) -> bool:
+        return not (_unknown(self.totals).any() or _unknown(self.bulk_totals).any())
 
 
 @dataclass(frozen=True, eq=False)
 class Dataset(Sequence):
     """Relaxed defects with their entropies.
 
-    ``len(data)`` structures; ``data[i]`` is an `ase.Atoms`. Built by `from_entries`, `load_dataset` or `subset`.
+    ``len(data)`` structures; ``data[i]`` is an `ase.Atoms`. Built by `from_entries`, `load_dataset`, `merged` or `subset`.
 
     Attributes
     ----------
@@ -94,11 +99,47 @@ class Dataset(Sequence):
         Raises
         ------
         InputError
-            If names repeat, an entry refers to a crystal that is not there, or shares do not fit their structure.
+            If names repeat, an entry refers to a crystal that is not there, shares do not fit their structure, or a
+            quantity has no plain name.
         """
         bulks, entries = tuple(bulks), tuple(entries)
         _check_entries(bulks, entries)
         return cls(name, bulks, entries, dict(metadata or {}))
+
+    @classmethod
+    def merged(cls, parts: Iterable[Dataset], *, name: str = "") -> Dataset:
+        """One dataset of several: structures in the order of the parts, equal crystals joined.
+
+        What the metadata of all parts agree on stands at the top, mappings united entry by entry; the metadata of each part
+        as they were are kept under ``"parts"``. Totals of a descriptor are kept if every part has them.
+
+        Parameters
+        ----------
+        parts : iterable of Dataset
+        name : str, optional
+            By default that of the first part.
+
+        Raises
+        ------
+        InputError
+            If there are no parts, or two structures share a name.
+        """
+        parts = tuple(parts)
+        if not parts:
+            raise InputError("there is nothing to merge; give one dataset or more")
+        if len(parts) == 1:
+            return replace(parts[0], name=name or parts[0].name)
+        bulks, numbers = _joined_crystals(parts)
+        entries = [
+            replace(entry, bulk=number[entry.bulk])
+            for part, number in zip(parts, numbers, strict=True)
+            for entry in part.entries
+        ]
+        metadata = _common([part.metadata for part in parts])
+        metadata["parts"] = [{"name": part.name, **part.metadata} for part in parts]
+        merged = cls.from_entries(name or parts[0].name, bulks, entries, metadata)
+        merged._features.update(_joined_features(parts, numbers, len(bulks)))
+        return merged
 
     def __len__(self):
         return len(self.entries)
@@ -130,6 +171,29 @@ class Dataset(Sequence):
     def max_force(self) -> np.ndarray:
         """Largest force left on an atom of each structure, (M,) eV/Å; NaN where unknown."""
         return np.array([entry.max_force for entry in self.entries], dtype=float)
+
+    @property
+    def parents(self) -> np.ndarray:
+        """Name of the structure each was made from, or its own, (M,) str: copies of one structure share it."""
+        return np.array([entry.parent or entry.name for entry in self.entries], dtype=str)
+
+    @property
+    def quantity_names(self) -> tuple[str, ...]:
+        """Names of the further numbers that structures have, sorted."""
+        return tuple(sorted({name for entry in self.entries for name in entry.quantities}))
+
+    def quantity(self, name: str) -> np.ndarray:
+        """A further number of each structure, (M,); NaN where unknown.
+
+        Raises
+        ------
+        InputError
+            If no structure has it.
+        """
+        if name not in self.quantity_names:
+            known = ", ".join(self.quantity_names) or "none"
+            raise InputError(f"dataset {self.name!r} has no quantity {name!r}; it has: {known}")
+        return np.array([entry.quantities.get(name, np.nan) for entry in self.entries], dtype=float)
 
     @property
     def n_atoms(self) -> np.ndarray:
@@ -175,8 +239,16 @@ class Dataset(Sequence):
         return Dataset(self.name, self.bulks, tuple(self.entries[i] for i in chosen), self.metadata, features)
 
     def extended(self, entries: Iterable[Entry], bulks: Iterable[Atoms] = ()) -> Dataset:
-        """A dataset with `entries` added, and `bulks` after the crystals already there."""
-        return Dataset.from_entries(self.name, (*self.bulks, *bulks), (*self.entries, *entries), self.metadata)
+        """A dataset with `entries` added, and `bulks` after the crystals already there.
+
+        Of the descriptors at hand only the totals of what was added remain to be computed.
+        """
+        longer = Dataset.from_entries(self.name, (*self.bulks, *bulks), (*self.entries, *entries), self.metadata)
+        for key, known in self._features.items():
+            longer._features[key] = _Features(
+                _with_unknown_rows(known.totals, len(longer)), _with_unknown_rows(known.bulk_totals, len(longer.bulks))
+            )
+        return longer
 
     @property
     def fingerprint(self) -> str:
@@ -190,7 +262,7 @@ class Dataset(Sequence):
 
     def has_descriptor(self, descriptor) -> bool:
         """Whether the totals of `descriptor` are already at hand."""
-        return descriptor.fingerprint in self._features
+        return descriptor.fingerprint in self._features and self._features[descriptor.fingerprint].are_complete
 
     def descriptor_differences(self, descriptor, *, progress: Progress | None = None) -> np.ndarray:
         """D_d - (N_d / N_b) D_b of each structure (paper, Eq. 15), (M, n_features).
@@ -209,26 +281,41 @@ class Dataset(Sequence):
 
     def with_features(self, descriptor, totals: np.ndarray, bulk_totals: np.ndarray) -> None:
         """Keep totals of `descriptor` computed elsewhere: (M, n_features) and one row for each crystal."""
-        if totals.shape != (len(self), descriptor.n_features) or bulk_totals.shape != (
-            len(self.bulks),
-            descriptor.n_features,
-        ):
+        if totals.shape[1:] != (descriptor.n_features,):
             raise InputError(
-                f"totals of shape {totals.shape} and {bulk_totals.shape} do not fit {len(self)} structures, "
-                f"{len(self.bulks)} crystals and {descriptor.n_features} features"
+                f"totals of shape {totals.shape} do not have the {descriptor.n_features} features of {descriptor!r}"
             )
-        self._features[descriptor.fingerprint] = _Features(totals, bulk_totals)
+        self.keep_totals(descriptor.fingerprint, totals, bulk_totals)
+
+    def stored_totals(self) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+        """Totals at hand by the fingerprint of their descriptor: (M, n_features) and one row for each crystal."""
+        return {key: (f.totals, f.bulk_totals) for key, f in self._features.items() if f.are_complete}
+
+    def keep_totals(self, fingerprint: str, totals: np.ndarray, bulk_totals: np.ndarray) -> None:
+        """Keep totals of the descriptor with this fingerprint, as `stored_totals` gives them."""
+        if totals.shape[:1] != (len(self),) or bulk_totals.shape != (len(self.bulks), *totals.shape[1:]):
+            raise InputError(
+                f"totals of shape {totals.shape} and {bulk_totals.shape} do not fit {len(self)} structures and "
+                f"{len(self.bulks)} crystals"
+            )
+        self._features[fingerprint] = _Features(totals, bulk_totals)
 
     def _ensure_features(self, descriptor, progress):
-        if descriptor.fingerprint not in self._features:
-            totals = np.empty((len(self), descriptor.n_features))
-            bulk_totals = np.stack([descriptor.total(bulk) for bulk in self.bulks])
-            for i, entry in enumerate(self.entries):
-                progress.check()
-                progress.update(i, len(self), "descriptors")
-                totals[i] = descriptor.total(entry.atoms)
-            progress.update(len(self), len(self), "descriptors")
-            self._features[descriptor.fingerprint] = _Features(totals, bulk_totals)
+        known = self._features.get(descriptor.fingerprint)
+        if known is not None and known.are_complete:
+            return known
+        nothing = np.zeros((0, descriptor.n_features))
+        totals = _with_unknown_rows(known.totals if known else nothing, len(self))
+        bulk_totals = _with_unknown_rows(known.bulk_totals if known else nothing, len(self.bulks))
+        for k in np.flatnonzero(_unknown(bulk_totals)):
+            bulk_totals[k] = descriptor.total(self.bulks[k])
+        missing = np.flatnonzero(_unknown(totals))
+        for done, i in enumerate(missing):
+            progress.check()
+            progress.update(done, len(missing), "descriptors")
+            totals[i] = descriptor.total(self.entries[i].atoms)
+        progress.update(len(missing), len(missing), "descriptors")
+        self._features[descriptor.fingerprint] = _Features(totals, bulk_totals)
         return self._features[descriptor.fingerprint]
 
     def save(self, path, *, compact: bool = False) -> None:
@@ -239,14 +326,11 @@ class Dataset(Sequence):
         path : path
             Replaced only once the new file is complete.
         compact : bool
-            Store positions as displacements from crystal sites in steps of 1e-7 Å; atoms then return at the image
-            nearest to their site.
+            Store positions in small steps that S_f cannot see; see `ldml.dataset_files`.
         """
-        path = Path(path)
-        partial = path.with_name(path.name + ".partial")
-        with h5py.File(partial, "w") as file:
-            _write(file, self, compact)
-        partial.replace(path)
+        from ldml.dataset_files import save_dataset
+
+        save_dataset(self, path, compact=compact)
 
 
 def load_dataset(source) -> Dataset:
@@ -257,18 +341,19 @@ def load_dataset(source) -> Dataset:
     InputError
         If there is no such dataset or the file is not one.
     """
-    from ldml.sample_data import sample_path
+    from ldml.dataset_files import read_dataset
+    from ldml.sample_data import load_sample
+    from ldml.structure_files import dataset_from_extxyz
 
-    path = sample_path(source) if isinstance(source, str) and not Path(source).suffix else Path(source)
+    if isinstance(source, str) and not Path(source).suffix:
+        return load_sample(source)
+    path = Path(source)
     if not path.is_file():
         raise InputError(
             f"no dataset at {str(path)!r}; give a name of the sample data or the path of an HDF5 or extxyz file"
         )
-    if h5py.is_hdf5(path):
-        return _load_hdf5(path)
-    from ldml.structure_files import dataset_from_extxyz
-
-    return dataset_from_extxyz(path)
+    data = read_dataset(path)
+    return dataset_from_extxyz(path) if data is None else data
 
 
 def _check_entries(bulks, entries):
@@ -287,143 +372,71 @@ def _check_entries(bulks, entries):
             raise InputError(
                 f"{entry.name!r} has {len(entry.atoms)} atoms but local entropies of shape {np.shape(entry.local_entropy)}"
             )
+        for name in entry.quantities:
+            if not name.isidentifier():
+                raise InputError(f"{entry.name!r} has a quantity named {name!r}; give a plain name such as 'barrier'")
 
 
-# --- the HDF5 file -------------------------------------------------------------------------------------------------
+def _joined_crystals(parts):
+    """The distinct crystals of all parts, and the number of each part's crystals among them."""
+    bulks, numbers = [], []
+    for part in parts:
+        numbers.append([])
+        for bulk in part.bulks:
+            known = next((k for k, other in enumerate(bulks) if _is_same_crystal(bulk, other)), len(bulks))
+            if known == len(bulks):
+                bulks.append(bulk)
+            numbers[-1].append(known)
+    return bulks, numbers
 
 
-def _write(file, data, compact):
-    file.attrs.update(
-        format=FORMAT,
-        format_version=FORMAT_VERSION,
-        name=data.name,
-        units=json.dumps(UNITS),
-        metadata=json.dumps(dict(data.metadata), sort_keys=True),
+def _is_same_crystal(one, other):
+    return (
+        np.array_equal(one.numbers, other.numbers)
+        and np.array_equal(one.pbc, other.pbc)
+        and np.abs(one.cell.array - other.cell.array).max() < SAME_CRYSTAL
+        and np.abs(one.positions - other.positions).max(initial=0.0) < SAME_CRYSTAL
     )
-    for k, bulk in enumerate(data.bulks):
-        group = file.create_group(f"bulks/{k}")
-        group["numbers"], group["positions"], group["cell"] = bulk.numbers, bulk.positions, bulk.cell.array
-        group["pbc"] = bulk.pbc
-    packed = {"compression": "gzip", "compression_opts": 6, "shuffle": True}
-    group = file.create_group("structures")
-    text = h5py.string_dtype()
-    group.create_dataset("name", data=data.names.astype(object), dtype=text)
-    group.create_dataset("label", data=data.labels.astype(object), dtype=text)
-    group["bulk"] = np.array([entry.bulk for entry in data.entries], dtype=np.int32)
-    group["n_atoms"] = data.n_atoms
-    for key in ("formation_entropy", "formation_energy", "max_force"):
-        group[key] = getattr(data, key)
-    group["cell"] = np.array([entry.atoms.cell.array for entry in data.entries]).reshape(-1, 3, 3)
-    group["pbc"] = np.array([entry.atoms.pbc for entry in data.entries]).reshape(-1, 3)
-    group.create_dataset("numbers", data=_concatenated([e.atoms.numbers for e in data.entries], np.uint8), **packed)
-    if compact:
-        crystals = [WignerSeitz(bulk) for bulk in data.bulks]
-        sites, steps = zip(*(_to_sites(e, crystals[e.bulk]) for e in data.entries), strict=True)
-        group.create_dataset("site", data=_concatenated(sites, np.int32), **packed)
-        steps = group.create_dataset("displacement", data=np.concatenate(steps), **packed)
-        steps.attrs["quantum_angstrom"] = QUANTUM
-    else:
-        group.create_dataset("positions", data=np.concatenate([e.atoms.positions for e in data.entries]), **packed)
-    group["has_local"] = data.has_local
-    shares = [e.local_entropy for e in data.entries if e.local_entropy is not None]
-    group.create_dataset("local_entropy", data=_concatenated(shares, np.float64), **packed)
-    for key, features in data._features.items():
-        stored = file.create_group(f"descriptors/{key}")
-        stored.create_dataset("totals", data=features.totals, **packed)
-        stored.create_dataset("bulk_totals", data=features.bulk_totals)
 
 
-def _load_hdf5(path):
-    try:
-        with h5py.File(path, "r") as file:
-            return _read(file, path)
-    except (KeyError, OSError, json.JSONDecodeError, IndexError, TypeError) as error:
-        raise InputError(f"{path.name!r} is not a complete ldml dataset ({error}); was it cut short?") from error
+def _joined_features(parts, numbers, n_bulks):
+    """Descriptors whose totals every part has, joined."""
+    for key in set.intersection(*(set(part._features) for part in parts)):
+        joined = [part._features[key] for part in parts]
+        bulk_totals = np.full((n_bulks, joined[0].bulk_totals.shape[1]), np.nan)
+        for number, features in zip(numbers, joined, strict=True):
+            bulk_totals[number] = features.bulk_totals
+        yield key, _Features(np.concatenate([features.totals for features in joined]), bulk_totals)
 
 
-def _read(file, path):
-    if file.attrs.get("format") != FORMAT:
-        raise InputError(f"{path.name!r} is an HDF5 file but not an ldml dataset")
-    version = int(file.attrs["format_version"])
-    if version > FORMAT_VERSION:
-        raise InputError(
-            f"{path.name!r} has dataset format {version}; this ldml reads up to {FORMAT_VERSION}: upgrade ldml"
-        )
-    group = file["structures"]
-    bulks = tuple(
-        Atoms(_own(b, "numbers"), positions=_own(b, "positions"), cell=_own(b, "cell"), pbc=_own(b, "pbc"))
-        for b in (file[f"bulks/{k}"] for k in range(len(file["bulks"])))
-    )
-    n_atoms, which = _own(group, "n_atoms"), _own(group, "bulk")
-    ends = np.cumsum(n_atoms)
-    numbers, cells, pbc = _own(group, "numbers"), _own(group, "cell"), _own(group, "pbc")
-    if len(which) != len(n_atoms) or len(numbers) != n_atoms.sum():
-        raise _damaged(path, f"{len(numbers)} species for {n_atoms.sum()} atoms")
-    positions = _read_positions(group, bulks, which, n_atoms)
-    if positions.shape != (len(numbers), 3):
-        raise _damaged(path, f"{len(positions)} positions for {len(numbers)} atoms")
-    has_local, shares = _own(group, "has_local"), _own(group, "local_entropy")
-    share_ends = np.cumsum(np.where(has_local, n_atoms, 0))
-    names, labels = group["name"].asstr()[:], group["label"].asstr()[:]
-    entropy, energy, force = (_own(group, k) for k in ("formation_entropy", "formation_energy", "max_force"))
-    entries = []
-    for i, end in enumerate(ends):
-        here = slice(end - n_atoms[i], end)
-        local = shares[share_ends[i] - n_atoms[i] : share_ends[i]] if has_local[i] else None
-        atoms = Atoms(numbers[here], positions=positions[here], cell=cells[i], pbc=pbc[i])
-        entries.append(
-            Entry(
-                atoms,
-                str(labels[i]),
-                str(names[i]),
-                float(entropy[i]),
-                float(energy[i]),
-                float(force[i]),
-                local,
-                int(which[i]),
-            )
-        )
-    metadata = json.loads(file.attrs["metadata"])
-    data = Dataset.from_entries(str(file.attrs["name"]), bulks, entries, metadata)
-    for key, stored in file.get("descriptors", {}).items():
-        data._features[key] = _Features(_own(stored, "totals"), _own(stored, "bulk_totals"))
-    return data
+def _common(mappings):
+    """What all mappings agree on; mappings within are united, without the keys they contradict each other in."""
+    common = {}
+    for key in mappings[0]:
+        values = [mapping[key] for mapping in mappings if key in mapping]
+        if len(values) < len(mappings):
+            continue
+        if all(isinstance(value, Mapping) for value in values):
+            common[key] = _united(values)
+        elif all(value == values[0] for value in values):
+            common[key] = values[0]
+    return common
 
 
-def _damaged(path, what):
-    return InputError(f"{path.name!r} is damaged: {what}; was it cut short?")
+def _united(mappings):
+    united = {}
+    for key in dict.fromkeys(key for mapping in mappings for key in mapping):
+        values = [mapping[key] for mapping in mappings if key in mapping]
+        if all(isinstance(value, Mapping) for value in values):
+            united[key] = _united(values)
+        elif all(value == values[0] for value in values):
+            united[key] = values[0]
+    return united
 
 
-def _own(group, key):
-    """A dataset stored in the file itself; links to other files are refused."""
-    if key not in group:
-        raise KeyError(f"{key} is missing")
-    link = group.get(key, getlink=True)
-    stored = group[key] if isinstance(link, h5py.HardLink) else None
-    if stored is None or stored.external or stored.is_virtual:
-        raise InputError(f"the dataset refers to another file under {key!r}, which is not allowed")
-    return stored[()]
+def _unknown(rows):
+    return np.isnan(rows).any(axis=1)
 
 
-def _read_positions(group, bulks, which, n_atoms):
-    if "positions" in group:
-        return _own(group, "positions")
-    sites, steps = _own(group, "site"), _own(group, "displacement")
-    crystal = np.repeat(which, n_atoms)
-    starts = np.concatenate([[0], np.cumsum([len(b) for b in bulks])])
-    if sites.shape != crystal.shape or len(steps) != len(sites):
-        raise InputError(f"the dataset is damaged: {len(sites)} crystal sites for {len(crystal)} atoms")
-    if ((sites < 0) | (sites >= np.diff(starts)[crystal])).any():
-        raise InputError("the dataset is damaged: an atom refers to a crystal site that does not exist")
-    return np.concatenate([b.positions for b in bulks])[starts[crystal] + sites] + QUANTUM * steps
-
-
-def _to_sites(entry, crystal):
-    """Nearest crystal site of each atom and the displacement from it in quanta."""
-    sites, displacements = crystal.nearest_sites(entry.atoms.positions)
-    return sites, np.rint(displacements / QUANTUM).astype(np.int32)
-
-
-def _concatenated(parts, dtype):
-    parts = list(parts)
-    return np.concatenate(parts).astype(dtype) if parts else np.zeros(0, dtype)
+def _with_unknown_rows(rows, n):
+    return np.concatenate([rows, np.full((n - len(rows), rows.shape[1]), np.nan)])

@@ -1,15 +1,23 @@
-"""The datasets that come with the software: where they are, and whether they are what the manifest says."""
+"""The datasets that come with the software: where they are, and whether they are what the manifest says.
+
+A dataset may be spread over several files, such as one a class, so that one can be added or renewed alone.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
+import os
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from ldml.dataset import UNITS, Dataset
 from ldml.errors import InputError
 from ldml.registry import Registry
 
 MANIFEST = "manifest.json"
+MANIFEST_FORMAT = 2
 
 
 def sample_directory() -> Path:
@@ -22,25 +30,127 @@ def sample_directory() -> Path:
 
 
 def sample_manifest() -> dict[str, dict]:
-    """Name of each sample dataset with its origin, units, licence, hash and generating command."""
-    return json.loads((sample_directory() / MANIFEST).read_text(encoding="utf-8"))["datasets"]
-
-
-def sample_path(name: str) -> Path:
-    """Path of a sample dataset, its hash checked against the manifest.
+    """Name of each sample dataset with its origin, units, licence, files with their hashes, and generating command.
 
     Raises
     ------
     InputError
-        For an unknown name or a file that is not the one in the manifest.
+        If the manifest is of a later format.
     """
-    record = Registry("dataset", sample_manifest())[name]
-    path = sample_directory() / record["file"]
-    if not path.is_file():
-        raise InputError(f"sample data {name!r} is listed but its file {record['file']!r} is missing; fetch it again")
-    found = hashlib.sha256(path.read_bytes()).hexdigest()
-    if found != record["sha256"]:
+    manifest = json.loads((sample_directory() / MANIFEST).read_text(encoding="utf-8"))
+    if manifest["format"] != MANIFEST_FORMAT:
         raise InputError(
-            f"sample data {name!r} has changed: sha256 {found[:12]}... instead of {record['sha256'][:12]}...; fetch it again"
+            f"the manifest of the sample data has format {manifest['format']} and this ldml reads {MANIFEST_FORMAT}; "
+            f"install the software and its data together"
         )
-    return path
+    return manifest["datasets"]
+
+
+def sample_paths(name: str) -> tuple[Path, ...]:
+    """Paths of the files of a sample dataset, their hashes checked against the manifest.
+
+    Raises
+    ------
+    InputError
+        For an unknown name, or a file that is missing or not the one in the manifest.
+    """
+    return tuple(path for path, _ in _checked_parts(name))
+
+
+def load_sample(name: str) -> Dataset:
+    """A sample dataset, its parts checked against the manifest and merged.
+
+    Raises
+    ------
+    InputError
+        As `sample_paths`.
+    """
+    from ldml.dataset_files import read_dataset
+
+    parts = [read_dataset(content, name=path.name) for path, content in _checked_parts(name)]
+    return Dataset.merged(parts, name=name)
+
+
+def generating_command(data: Dataset) -> str:
+    """What was typed to make a dataset; the commands of its parts joined by ``&&``; empty if nobody knows."""
+    parts = data.metadata.get("parts", [data.metadata])
+    commands = data.metadata.get("command") or [part.get("command") for part in parts]
+    return commands if isinstance(commands, str) else " && ".join(dict.fromkeys(filter(None, commands)))
+
+
+def pack_sample(name: str, parts: Iterable[tuple[str, Dataset]], *, title: str = "", origin: str = "") -> dict:
+    """Put a dataset among the sample data: its parts written compactly, its record in the manifest.
+
+    Parameters
+    ----------
+    name : str
+        A record of this name is replaced.
+    parts : iterable of (str, Dataset)
+        File name and content of each.
+    title, origin : str
+        Those of the record replaced unless given.
+
+    Returns
+    -------
+    dict
+        The record.
+
+    Raises
+    ------
+    InputError
+        If the parts do not go together, a title or an origin is missing, or the files cannot be written.
+    """
+    folder, manifest, parts = sample_directory(), sample_manifest(), list(parts)
+    old = manifest.get(name, {})
+    described = {"title": title or old.get("title", ""), "origin": origin or old.get("origin", "")}
+    for key, text in described.items():
+        if not text:
+            raise InputError(f"sample data {name!r} has no {key} yet; give one with --{key}")
+    merged = Dataset.merged([part for _, part in parts], name=name)
+    record = {"files": [], **described, **_counted(merged)}
+    for file, part in parts:
+        part.save(folder / file, compact=True)
+        record["files"].append({"file": file, "sha256": hashlib.sha256((folder / file).read_bytes()).hexdigest()})
+    _write_manifest(folder / MANIFEST, {**manifest, name: record})
+    return record
+
+
+def _counted(data: Dataset) -> dict:
+    """What the manifest says of a dataset's content."""
+    record = {
+        "potential": data.metadata.get("potential", ""),
+        "units": data.metadata.get("units", UNITS),
+        "licence": data.metadata.get("licence", ""),
+        "command": generating_command(data),
+        "structures": len(data),
+        "classes": dict(Counter(data.labels.tolist())),
+        "with_local_entropies": int(data.has_local.sum()),
+    }
+    return record | ({"search": data.metadata["search"]} if "search" in data.metadata else {})
+
+
+def _write_manifest(path: Path, datasets: dict) -> None:
+    text = json.dumps({"format": MANIFEST_FORMAT, "datasets": datasets}, indent=2, ensure_ascii=False)
+    partial = path.with_name(path.name + ".partial")
+    try:
+        partial.write_text(text + "\n", encoding="utf-8")
+        os.replace(partial, path)
+    except OSError as error:
+        raise InputError(f"the manifest {str(path)!r} cannot be written ({error})") from error
+
+
+def _checked_parts(name: str) -> Iterator[tuple[Path, bytes]]:
+    """Path and content of each file of a sample dataset, read once for the hash and for the data."""
+    record = Registry("dataset", sample_manifest())[name]
+    for part in record["files"]:
+        path = sample_directory() / part["file"]
+        if not path.is_file():
+            raise InputError(f"sample data {name!r} is listed but its file {part['file']!r} is missing; fetch it again")
+        content = path.read_bytes()
+        found = hashlib.sha256(content).hexdigest()
+        if found != part["sha256"]:
+            raise InputError(
+                f"the file {part['file']!r} of sample data {name!r} has changed: sha256 {found[:12]}... instead of "
+                f"{part['sha256'][:12]}...; fetch it again"
+            )
+        yield path, content

@@ -21,6 +21,7 @@ from ldml.structures import check_structure
 MAX_BYTES = 500_000_000
 MAX_COLUMNS = 64
 BULK_ROLE = "bulk"
+QUANTITY_PREFIX = "quantity_"
 _PROPERTIES = re.compile(r'Properties\s*=\s*"?([^"\s]+)', re.IGNORECASE)
 
 
@@ -73,6 +74,8 @@ def write_extxyz(data: Dataset, path) -> None:
             formation_entropy=entry.formation_entropy,
             formation_energy=entry.formation_energy,
             max_force=entry.max_force,
+            **({"parent": entry.parent} if entry.parent else {}),
+            **{QUANTITY_PREFIX + key: value for key, value in entry.quantities.items()},
         )
         if entry.local_entropy is not None:
             frame.set_array("local_entropy", np.asarray(entry.local_entropy))
@@ -114,12 +117,26 @@ def _entry(frame, k, bulks, stem):
         atoms=_bare(frame),
         label=str(info.get("label", defect_label(len(frame), len(bulks[bulk])))),
         name=str(info.get("name", f"{stem}-{k:05d}")),
-        formation_entropy=float(info.get("formation_entropy", np.nan)),
-        formation_energy=float(info.get("formation_energy", np.nan)),
-        max_force=float(info.get("max_force", np.nan)),
+        formation_entropy=_number(frame, "formation_entropy", k, stem),
+        formation_energy=_number(frame, "formation_energy", k, stem),
+        max_force=_number(frame, "max_force", k, stem),
         local_entropy=None if local is None else np.asarray(local, dtype=float),
         bulk=bulk,
+        parent=str(info.get("parent", "")),
+        quantities={
+            key.removeprefix(QUANTITY_PREFIX): _number(frame, key, k, stem)
+            for key in info
+            if key.startswith(QUANTITY_PREFIX)
+        },
     )
+
+
+def _number(frame, key, k, stem):
+    value = frame.info.get(key, np.nan)
+    try:
+        return float(value)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"frame {k} of {stem!r} has {key}={str(value)[:40]!r}, which is not a number") from error
 
 
 def _bare(frame):

@@ -11,7 +11,7 @@ import yaml
 
 import ldml
 from ldml.dataset import load_dataset
-from ldml.sample_data import sample_directory, sample_manifest, sample_path
+from ldml.sample_data import generating_command, sample_directory, sample_manifest, sample_paths
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -76,14 +76,14 @@ def test_nothing_unpickles_or_evaluates():
 @pytest.mark.parametrize("name", sample_manifest() if (ROOT / "sample_data" / "manifest.json").is_file() else [])
 def test_sample_data_are_what_the_manifest_says(name):
     record = sample_manifest()[name]
-    assert {"file", "sha256", "origin", "units", "licence", "command", "structures", "classes"} <= set(record)
-    path = sample_path(name)
-    assert hashlib.sha256(path.read_bytes()).hexdigest() == record["sha256"]
+    assert {"files", "origin", "units", "licence", "command", "structures", "classes"} <= set(record)
+    for path, part in zip(sample_paths(name), record["files"], strict=True):
+        assert hashlib.sha256(path.read_bytes()).hexdigest() == part["sha256"]
     data = load_dataset(name)
     assert len(data) == record["structures"]
     assert {label: int((data.labels == label).sum()) for label in set(data.labels)} == record["classes"]
     assert data.metadata["units"] == record["units"]
-    assert data.metadata["command"] == record["command"]
+    assert generating_command(data) == record["command"]
 
 
 def test_the_repository_stays_small():

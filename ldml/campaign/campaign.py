@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
+from dataclasses import asdict, is_dataclass
 from pathlib import Path
 from typing import Protocol
 
 from ase import Atoms
 
+from ldml import __version__
 from ldml.campaign.executors import executor
 from ldml.campaign.runner import Runner
 from ldml.campaign.store import Store
@@ -72,6 +75,7 @@ def run_campaign(
         For a plan that cannot be carried out, a store that cannot be written, a scheduler that does not answer.
     """
     results = Store(store)
+    results.note_campaign({"name": name, "plan": _plan_record(plan), "ldml": __version__})
     with executor(n_workers, dask) as workers:
         runner = Runner(results, workers, shard, retry_failures, 60.0 * minutes, progress or NULL_PROGRESS)
         try:
@@ -79,7 +83,14 @@ def run_campaign(
         except BaseException as error:
             runner.activity.end("stopped" if isinstance(error, (Cancelled, KeyboardInterrupt)) else repr(error))
             raise
+        finally:
+            runner.close()
         runner.activity.end("complete")
     if shard != (1, 1):
         return None
     return Dataset.from_entries(name, bulks, entries, metadata | {"command": command})
+
+
+def _plan_record(plan):
+    fields = asdict(plan) if is_dataclass(plan) else {}
+    return {"kind": type(plan).__name__, **json.loads(json.dumps(fields, default=str))}

@@ -12,6 +12,7 @@ from ldml.campaign.generate import LICENCE
 from ldml.campaign.runner import Runner
 from ldml.campaign.tasks import Task, has_failed
 from ldml.dataset import Entry
+from ldml.errors import InputError
 from ldml.landscape import DistinctMinima
 from ldml.landscape.basin_hopping import SAME_ENERGY, SAME_INERTIA
 from ldml.potentials import get_potential
@@ -63,6 +64,12 @@ class ClusterPlan:
             if len(kept) >= count:
                 break
         kept = kept[:count]
+        if not kept and runner.shard != (1, 1):
+            return [], [], {}  # its walks are in the store
+        if not kept:
+            raise InputError(
+                f"{n_walks} walks met no minimum of {potential.name}{self.n_atoms}; give more or longer ones"
+            )
         lowest = min(kept, key=lambda minimum: minimum[0])
         entries = [self._entry(number, minimum, lowest) for number, minimum in enumerate(kept)]
         search = {

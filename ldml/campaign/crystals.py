@@ -9,11 +9,11 @@ from functools import cache, cached_property
 import numpy as np
 from ase import Atoms
 
-from ldml.campaign.tasks import Result
+from ldml.campaign.tasks import Result, VersionError
 from ldml.entropy import HarmonicEntropy, bulk_entropy, formation_energy, harmonic_entropy
 from ldml.entropy.formation import formation_from
 from ldml.entropy.lattice_green import LatticeGreen
-from ldml.errors import InputError, NotAMinimumError
+from ldml.errors import NotAMinimumError
 from ldml.point_defects import defect_positions, inertia
 from ldml.potentials import Potential, get_potential, perfect_crystal
 from ldml.relaxation import Relaxed, relax
@@ -131,12 +131,12 @@ def crystal_of(parameters: Mapping) -> Crystal:
 
     Raises
     ------
-    InputError
+    VersionError
         If the potential of that name is not the one the task was made for.
     """
     chosen = crystal(parameters["potential"], parameters["repeats"], parameters.get("strain", 0.0))
     if chosen.potential.fingerprint != parameters["fingerprint"]:
-        raise InputError(
+        raise VersionError(
             f"the task was made for {chosen.potential_name} {parameters['fingerprint']}, but here it is "
             f"{chosen.potential.fingerprint}; install the same version of ldml everywhere"
         )

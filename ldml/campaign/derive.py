@@ -191,7 +191,8 @@ class EventPlan:
         home = _home(data, self.repeats)
         entries, searches = [], {}
         for label, count in self.counts.items():
-            search = _EventSearch(self, data, home, label, -(-count // runner.shard[1]))
+            most = count * self.attempts_per_saddle
+            search = _EventSearch(self, data, home, label, -(-count // runner.shard[1]), most)
             for event in search.events(runner):
                 entries += event
                 runner.report(len(entries) // 3, sum(self.counts.values()), f"saddles of {label}")
@@ -217,6 +218,7 @@ class _EventSearch:
     home: Crystal
     label: str
     count: int
+    most: int
     n_attempts: int = 0
     n_saddles: int = 0
     failures: Counter = field(default_factory=Counter)
@@ -225,13 +227,12 @@ class _EventSearch:
     def events(self, runner: Runner) -> Iterator[list[Entry]]:
         """The entries of each new event, until there are enough or the attempts are used up."""
         n_kept = 0
-        most = self.count * self.plan.attempts_per_saddle
         starts = np.flatnonzero(self.data.labels == self.label)
         if not len(starts):
             raise InputError(f"dataset {self.data.name!r} has no structure of class {self.label!r} to start from")
         kind, n = parse_defect(self.label)
         seed = [self.plan.seed, ord(kind), n]
-        chosen = [int(np.random.default_rng([*seed, number]).choice(starts)) for number in range(most)]
+        chosen = [int(np.random.default_rng([*seed, number]).choice(starts)) for number in range(self.most)]
         tasks = (self._attempt(number, i, runner) for number, i in enumerate(chosen))
         for number, (_, result) in enumerate(runner.map(tasks)):
             self.n_attempts = number + 1

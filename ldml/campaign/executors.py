@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import signal
+import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import CancelledError, Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from functools import partial
+from functools import cache, partial
 
 from threadpoolctl import threadpool_limits
 
@@ -37,7 +40,7 @@ class Executor:
         raise NotImplementedError
 
     def restart(self) -> None:
-        """Get new workers after one has died."""
+        """Get new workers after one has died; what was submitted before is lost."""
 
     def close(self, *, at_once: bool = False) -> None:
         """Let the workers go; `at_once` without waiting for what they are at."""
@@ -45,6 +48,8 @@ class Executor:
 
 WORKER_LOST: tuple[type[BaseException], ...] = (BrokenProcessPool, CancelledError)
 """What a future raises when its worker has died, beside Dask's own."""
+REFRESH = 10.0
+"""Seconds between two looks at how many workers a cluster has."""
 
 
 class InProcess(Executor):
@@ -90,14 +95,17 @@ class Processes(Executor):
 
 
 class DaskCluster(Executor):
-    """The workers of a Dask scheduler, or a local cluster of processes for the address "local"."""
+    """The workers of a Dask scheduler, or a local cluster of processes for the address "local".
+
+    They need not share a disk with this process: inputs travel with the task, results travel back.
+    """
 
     def __init__(self, address: str, n_workers: int):
         try:
             import distributed
         except ImportError as error:
             raise InputError("--dask needs the package distributed: pip install 'ldml[dask]'") from error
-        self._cluster = None
+        self._address, self._cluster = address, None
         try:
             if address == "local":
                 self._cluster = distributed.LocalCluster(
@@ -109,18 +117,45 @@ class DaskCluster(Executor):
                 f"no Dask scheduler answers at {address!r} within {CONNECT_TIMEOUT:g} s; start one with "
                 f"`dask scheduler` and give its address, such as tcp://127.0.0.1:8786, or --dask local"
             ) from error
-        self._client.run(_limit_threads)
         self._futures = self._client.get_executor(pure=False)
-        self.n_workers = max(1, sum(self._client.nthreads().values()))
-        self.window = 3 * self.n_workers
+        self._counted = -REFRESH
+        self._n_workers = n_workers
+
+    @property
+    def n_workers(self):
+        # workers come and go while a campaign runs
+        if time.monotonic() - self._counted > REFRESH:
+            self._counted = time.monotonic()
+            self._n_workers = max(1, sum(self._answer(self._client.nthreads).values()))
+        return self._n_workers
+
+    @property
+    def window(self):
+        return 3 * self.n_workers
 
     def submit(self, function, *arguments):
-        return self._futures.submit(function, *arguments)
+        return self._answer(self._futures.submit, _on_one_thread, function, *arguments)
+
+    def restart(self):
+        # a scheduler replaces its workers itself; one that is gone cannot be replaced
+        self._answer(self._client.nthreads)
 
     def close(self, *, at_once=False):
         self._client.close()
         if self._cluster is not None:
             self._cluster.close()
+
+    def _answer(self, ask, *arguments):
+        try:
+            if self._client.status == "running":
+                return ask(*arguments)
+            reason = None
+        except (OSError, TimeoutError) as error:
+            reason = error
+        raise InputError(
+            f"the Dask scheduler at {self._address!r} is gone; what was finished is in the store: start it and give the "
+            f"same command again"
+        ) from reason
 
 
 @contextmanager
@@ -185,8 +220,21 @@ def worker_lost() -> tuple[type[BaseException], ...]:
 def _prepare_worker():
     # Ctrl+C reaches the whole process group; the campaign ends its workers itself
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     _limit_threads()
 
 
+def _end_with_parent():
+    """A pool whose owner was killed would wait for work for ever."""
+    multiprocessing.parent_process().join()
+    os._exit(1)
+
+
+def _on_one_thread(function, *arguments):
+    _limit_threads()
+    return function(*arguments)
+
+
+@cache
 def _limit_threads():
     threadpool_limits(limits=1)

@@ -61,12 +61,12 @@ class GenerationPlan:
 
     def carry_out(self, runner: Runner) -> tuple[list, list[Entry], dict]:
         """Crystals, entries and metadata of the dataset."""
-        wanted, entries, searches = sum(self.counts.values()), [], {}
+        entries, searches = [], {}
         for label, count in self.counts.items():
             search = _Search(self, label, -(-count // runner.shard[1]))
             for entry in search.minima(runner):
                 entries.append(entry)
-                runner.report(len(entries), wanted, f"minima of {label}")
+                runner.report(search.n_kept, search.count, f"minima of {label}")
             searches[label] = search.record()
         entries = self._with_local(entries, runner)
         return (
@@ -160,14 +160,15 @@ class _Search:
             "attempts": self.n_attempts,
             "distinct_energy_or_inertia": len(self.distinct),
             "distinct_energy_and_inertia": self.distinct.n_strict,
-            "failures": dict(Counter(kind for number, kind in self.failures if number < self.n_attempts)),
+            # sorted: workers decide in which order failures come in
+            "failures": dict(Counter(sorted(kind for number, kind in self.failures if number < self.n_attempts))),
         }
 
     def _promising(self, runner, numbers):
         """Tasks for the minima of the attempts whose quench met something new; their numbers go to `numbers`."""
         # candidates are told apart before they are refined; the refined ones are judged again
         candidates = DistinctMinima()
-        most = self.count * self.plan.attempts_per_minimum
+        most = self.plan.counts[self.label] * self.plan.attempts_per_minimum
         attempts = (self.plan.attempt(self.label, number) for number in range(most))
         for number, (_, quenched) in enumerate(runner.map(attempts)):
             while self.n_kept + len(numbers) >= self.count:

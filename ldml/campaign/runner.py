@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from ldml.campaign.executors import Executor, InProcess, worker_lost
 from ldml.campaign.status import Activity
 from ldml.campaign.store import Store
-from ldml.campaign.tasks import FINAL_FAILURES, Result, Task, carry_out, failure, has_failed
+from ldml.campaign.tasks import STAGES, Result, Task, carry_out, failure, has_failed
 from ldml.errors import Cancelled, InputError
 from ldml.progress import NULL_PROGRESS, Progress
 
@@ -73,8 +73,20 @@ class Runner:
             raise InputError(f"shard {i}/{n} does not exist; give 1/{max(n, 1)} to {max(n, 1)}/{max(n, 1)}")
         self._deadline = time.monotonic() + self.seconds
         self._under_way: dict[str, _Job] = {}
+        self._retried: set[str] = set()
         self._worker_lost = worker_lost()
         self.activity = Activity(self.store.folder, self.executor.n_workers)
+
+    def close(self) -> None:
+        """Store what has come back and was not asked for yet; to be called however the campaign ends."""
+        for job in list(self._under_way.values()):
+            if (
+                job.future is not None
+                and job.future.done()
+                and not job.future.cancelled()
+                and not job.future.exception()
+            ):
+                self._keep(job, *job.future.result())
 
     def map(self, tasks: Iterable[Task | None]) -> Iterator[tuple[Task, Result | None]]:
         """Tasks with their results, in the order of the tasks, which may themselves come from results of another `map`.
@@ -119,7 +131,7 @@ class Runner:
         if task.key in self._under_way:
             return self._under_way[task.key]
         job = _Job(task, result=self.store.get(task))
-        if job.result is not None and not self._is_to_be_retried(job.result):
+        if job.result is not None and not self._is_to_be_retried(job):
             self.activity.found(task)
             return job
         job.result = None
@@ -128,26 +140,29 @@ class Runner:
             job.skipped = True
             return job
         self._under_way[task.key] = job
-        self._submit(job)
-        return job
-
-    def _is_to_be_retried(self, result):
-        return self.retry_failures and has_failed(result) and str(result["failure"]) not in FINAL_FAILURES
-
-    def _submit(self, job):
-        inputs = [self.store.get(task) for task in job.task.inputs]
-        for task, found in zip(job.task.inputs, inputs, strict=True):
-            if found is None:
-                raise InputError(
-                    f"the {task.stage!r} result {task.key} that a {job.task.stage!r} task takes is not in the store"
-                )
         try:
-            job.future = self.executor.submit(carry_out, job.task.stage, dict(job.task.parameters), inputs)
+            self._submit(job)
         except self._worker_lost:
             self._recover()
-            return
-        if job.future.done():
+        if job.future is not None and job.future.done():
             self._take(job)
+        return job
+
+    def _is_to_be_retried(self, job):
+        if not self.retry_failures or not has_failed(job.result) or job.result["is_final"]:
+            return False
+        return job.task.key not in self._retried
+
+    def _submit(self, job):
+        """Send a task on its way, what it takes with it."""
+        inputs = [self.store.get(task) for task in job.task.inputs]
+        for task, found in zip(job.task.inputs, inputs, strict=True):
+            if found is None or has_failed(found):
+                raise InputError(
+                    f"the {task.stage!r} result {task.key} that a {job.task.stage!r} task takes is not in the store; "
+                    f"give the same command again"
+                )
+        job.future = self.executor.submit(carry_out, STAGES[job.task.stage], dict(job.task.parameters), inputs)
 
     def _collect(self):
         """Wait a little, and store what has come back."""
@@ -170,32 +185,42 @@ class Runner:
 
     def _keep(self, job, result, seconds):
         del self._under_way[job.task.key]
+        self._retried.add(job.task.key)
         self.store.put(job.task, result)
         job.result = result
         self.activity.finished(job.task, result, seconds)
 
     def _recover(self):
         """A worker died over one of the tasks under way: do them one at a time, so that only the culprit fails."""
+        self.close()
         self.executor.restart()
         for job in list(self._under_way.values()):
-            inputs = [self.store.get(task) for task in job.task.inputs]
-            job.future = self.executor.submit(carry_out, job.task.stage, dict(job.task.parameters), inputs)
+            if job.future is not None:
+                job.future.cancel()
             try:
+                self._submit(job)
+                while not wait([job.future], timeout=POLL).done:
+                    self.progress.check()
                 result, seconds = job.future.result()
             except self._worker_lost:
                 self.executor.restart()
                 message = "the worker died over this task twice (out of memory, or killed); see --retry-failures"
-                result, seconds = failure(WORKER_DIED, message), 0.0
+                result, seconds = failure(WORKER_DIED, message, is_final=False), 0.0
             self._keep(job, result, seconds)
 
     def _check(self):
         self.progress.check()
         if time.monotonic() > self._deadline:
-            for job in list(self._under_way.values()):
-                if job.future.cancel():
-                    del self._under_way[job.task.key]
-            wait([job.future for job in self._under_way.values()])
-            for job in list(self._under_way.values()):
-                self._take(job)
             self._deadline = float("inf")
-            raise TimeIsUp("the time is up; give the same command again to go on")
+            self._finish_what_is_under_way()
+            raise TimeIsUp("the time is up; what was finished is in the store: give the same command again to go on")
+
+    def _finish_what_is_under_way(self):
+        for job in list(self._under_way.values()):
+            if job.future is None or job.future.cancel():
+                del self._under_way[job.task.key]
+        while not all(job.future.done() for job in self._under_way.values()):
+            self.progress.check()
+            wait([job.future for job in self._under_way.values()], timeout=POLL)
+        for job in list(self._under_way.values()):
+            self._take(job)

@@ -22,7 +22,7 @@ from ase import Atoms
 from ldml.errors import ConvergenceError, InputError
 
 Result = dict[str, np.ndarray]
-"""What a task brings: arrays and plain numbers by name; ``failure`` and ``message`` where it brought nothing."""
+"""What a task brings: arrays and plain numbers by name; ``failure``, ``message`` and ``is_final`` where it brought nothing."""
 
 StageFunction = Callable[[Mapping, Sequence[Result]], Result]
 
@@ -88,7 +88,11 @@ class Task:
         }
 
 
-def carry_out(stage_name: str, parameters: Mapping, inputs: Sequence[Result]) -> tuple[Result, float]:
+class VersionError(InputError):
+    """A worker whose ldml, or whose potential, is not the one the campaign was planned with: no result of it is kept."""
+
+
+def carry_out(stage: Stage, parameters: Mapping, inputs: Sequence[Result]) -> tuple[Result, float]:
     """Do the work of a task; a failure is a result, too.
 
     Returns
@@ -96,24 +100,33 @@ def carry_out(stage_name: str, parameters: Mapping, inputs: Sequence[Result]) ->
     result : Result
     seconds : float
         Of processor time.
+
+    Raises
+    ------
+    VersionError
+        If the work would not be what the key of the task says.
     """
+    here = STAGES.get(stage.name, stage)
+    if here.version != stage.version:
+        raise VersionError(
+            f"a worker has version {here.version} of the stage {stage.name!r} where the campaign has {stage.version}; "
+            f"install the same version of ldml everywhere"
+        )
     begun = process_time()
     try:
-        result = STAGES[stage_name].function(parameters, inputs)
+        result = stage.function(parameters, inputs)
+    except VersionError:
+        raise
     except (ConvergenceError, InputError) as error:
-        result = failure(type(error).__name__, str(error))
+        result = failure(type(error).__name__, str(error), is_final=True)
     except Exception as error:  # a campaign of thousands must not end with one of them
-        result = failure(type(error).__name__, traceback.format_exc(limit=-3))
+        result = failure(type(error).__name__, traceback.format_exc(limit=-3), is_final=False)
     return result, process_time() - begun
 
 
-FINAL_FAILURES = {"ConvergenceError", "InputError", "StructureError", "NotAMinimumError", "UnrelaxedError"}
-"""Kinds that would come about again."""
-
-
-def failure(kind: str, message: str) -> Result:
-    """The result of a task that brought none."""
-    return {"failure": np.array(kind), "message": np.array(message)}
+def failure(kind: str, message: str, *, is_final: bool) -> Result:
+    """The result of a task that brought none; final if it would come about again."""
+    return {"failure": np.array(kind), "message": np.array(message), "is_final": np.array(is_final)}
 
 
 def has_failed(result: Result) -> bool:

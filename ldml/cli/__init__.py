@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import click
 
+from ldml.cli.campaigns import campaign
 from ldml.cli.dashboard import serve
+from ldml.cli.data import data
 from ldml.cli.databases import generate
 from ldml.cli.descriptors import describe
+from ldml.cli.figures import figure
 from ldml.cli.reference import entropy, prefactor, relax
 from ldml.cli.surrogate import fit, predict
 
@@ -21,5 +24,5 @@ def main():
     """Vibrational entropy of crystal defects: exact, and learned by a linear model."""
 
 
-for verb in (relax, entropy, prefactor, describe, fit, predict, generate, serve):
+for verb in (relax, entropy, prefactor, describe, fit, predict, generate, campaign, data, figure, serve):
     main.add_command(verb)

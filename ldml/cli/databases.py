@@ -6,7 +6,8 @@ import shlex
 
 import click
 
-from ldml.cli.shared import FilePath, TerminalProgress, clear_errors, json_option, print_result
+from ldml.cli.campaigns import report_dataset, stopping_cleanly
+from ldml.cli.shared import FilePath, TerminalProgress, check_output, clear_errors, json_option
 from ldml.errors import InputError
 
 
@@ -49,40 +50,30 @@ def generate(
 
     Finished results are kept in the store: a command that was interrupted continues when it is given again.
     """
-    from ldml.campaign import GenerationPlan, generate_dataset
+    from ldml.campaign import GenerationPlan, run_campaign
     from ldml.descriptors import get_descriptor
 
     plan = GenerationPlan(
         potential=potential, repeats=repeats, counts=_counts(counts), n_local=n_local, seed=seed,
         spreads=tuple(spreads), attempts_per_minimum=attempts,
     )  # fmt: skip
+    check_output(output)
+    store = store or output.with_name(output.name + ".store")
     progress = TerminalProgress()
-    data = generate_dataset(
-        output.stem,
-        plan,
-        store=store or output.with_name(output.name + ".store"),
-        n_workers=workers,
-        command=_generating_command(plan, output.name),
-        progress=progress,
-    )
-    if descriptors:
-        data.descriptor_differences(get_descriptor("AFS"), progress=progress)
-    progress.finish()
-    data.save(output, compact=True)
-    search = data.metadata["search"]
-    lines = [f"{output}: {len(data)} distinct minima, {int(data.has_local.sum())} with exact local entropies"]
-    for label, tally in search.items():
-        chosen = data.formation_entropy[data.labels == label]
-        lines.append(
-            f"  {label:4s} {len(chosen):5d} of {tally['attempts']} attempts"
-            + (
-                f"   S_f {chosen.mean():.2f} ± {chosen.std():.2f} [{chosen.min():.2f}, {chosen.max():.2f}] k_B"
-                if len(chosen)
-                else ""
-            )
-            + f"   distinct by energy or inertia {tally['distinct_energy_or_inertia']}, and {tally['distinct_energy_and_inertia']}"
+    with stopping_cleanly(store, progress):
+        data = run_campaign(
+            output.stem,
+            plan,
+            store=store,
+            n_workers=workers,
+            command=_generating_command(plan, output.name),
+            progress=progress,
         )
-    print_result({"output": str(output), "n": len(data), "search": search}, as_json, lines)
+        if descriptors:
+            data.descriptor_differences(get_descriptor("AFS"), progress=progress)
+        progress.finish()
+        data.save(output, compact=True)
+    report_dataset(output, data, store, as_json)
 
 
 def _generating_command(plan, output):
