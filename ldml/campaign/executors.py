@@ -104,7 +104,7 @@ class DaskCluster(Executor):
         try:
             import distributed
         except ImportError as error:
-            raise InputError("--dask needs the package distributed: pip install 'ldml[dask]'") from error
+            raise InputError("--dask needs the package distributed: pip install 'ldml[cluster]'") from error
         self._address, self._cluster = address, None
         try:
             if address == "local":

@@ -1,4 +1,4 @@
-"""A small dataset from nothing: reproducible, resumable, true."""
+"""A small dataset from nothing: its labels are true."""
 
 import json
 
@@ -6,9 +6,7 @@ import numpy as np
 import pytest
 
 import ldml
-from ldml.campaign import GenerationPlan, generate_dataset
-from ldml.campaign.executors import task_map
-from ldml.campaign.store import Store
+from ldml.campaign import GenerationPlan, run_campaign
 from ldml.errors import InputError
 from ldml.point_defects import WignerSeitz
 from ldml.potentials import perfect_crystal
@@ -16,21 +14,10 @@ from ldml.potentials import perfect_crystal
 PLAN = GenerationPlan("Fe-AM04", 3, {"V2": 2, "I1": 1}, n_local=2, seed=3)
 
 
-@pytest.fixture(scope="module", autouse=True)
-def small_batches():
-    # three attempts at a time keep the test short; the size of a batch is no part of the physics
-    from ldml.campaign import generate
-
-    patch = pytest.MonkeyPatch()
-    patch.setattr(generate, "BATCH", 3)
-    yield
-    patch.undo()
-
-
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
     folder = tmp_path_factory.mktemp("store")
-    return folder, generate_dataset("small", PLAN, store=folder)
+    return folder, run_campaign("small", PLAN, store=folder)
 
 
 def test_labels_are_exact_and_structures_are_what_they_say(made, am04):
@@ -56,39 +43,6 @@ def test_statistics_of_the_search_are_reported(made):
     assert search["V2"]["attempts"] >= 2
     assert search["V2"]["distinct_energy_and_inertia"] <= search["V2"]["distinct_energy_or_inertia"]
     json.dumps(made[1].metadata)
-
-
-def test_an_interrupted_run_continues_to_the_same_result(made, tmp_path):
-    """Half the results gone, as after a kill; they come back the same, and what is there is not computed again."""
-    folder, whole = made
-    for k, file in enumerate(sorted(folder.iterdir())):
-        if k % 2 or file.suffix == ".json":
-            (tmp_path / file.name).write_bytes(file.read_bytes())
-    kept = {file: file.stat().st_mtime_ns for file in tmp_path.glob("*.npz")}
-    again = generate_dataset("small", PLAN, store=tmp_path)
-    assert all(file.stat().st_mtime_ns == stamp for file, stamp in kept.items())
-    assert list(again.names) == list(whole.names)
-    assert np.array_equal(again.formation_entropy, whole.formation_entropy)
-    assert all(np.array_equal(again[i].positions, whole[i].positions) for i in range(len(whole)))
-
-
-def test_a_store_of_another_plan_is_not_mixed_in(made):
-    with pytest.raises(InputError, match="another plan"):
-        generate_dataset("small", GenerationPlan("Fe-AM04", 3, {"V2": 1}, seed=4), store=made[0])
-
-
-def test_a_partial_file_is_no_result(tmp_path):
-    store = Store(tmp_path)
-    (tmp_path / "a.123.partial").write_bytes(b"half")
-    assert store.get("a") is None
-    store.put("a", {"x": np.arange(3), "note": "text"})
-    assert np.array_equal(store.get("a")["x"], np.arange(3))
-    assert str(store.get("a")["note"]) == "text"
-
-
-def test_worker_processes_keep_the_order():
-    with task_map(2) as run:
-        assert list(run(abs, [-3, 2, -1])) == [3, 2, 1]
 
 
 def test_impossible_plans_are_refused():
