@@ -12,7 +12,7 @@ from scipy.spatial.transform import Rotation
 from ldml.descriptors import DESCRIPTORS, Number, descriptor_from_dict, get_descriptor
 from ldml.errors import InputError, StructureError
 
-SMALLER = {"Scattering": {"scales": (0.0, 3.0), "l_max": 2}}
+SMALLER = {"Scattering": {"scales": (0.0, 1.5), "l_max": 2}}
 """Where the defaults take seconds a structure: one fine and one coarse scale do the same work."""
 
 
