@@ -5,10 +5,11 @@ The environment variable ``LDML_APP_DATASET`` names the dataset to open with, by
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import html
 import os
-import threading
+from pathlib import Path
 
 import panel as pn
 import panel_material_ui as pmui
@@ -19,8 +20,9 @@ from dashboards.pages.model import ModelPage
 from dashboards.pages.reference import ReferencePage
 from dashboards.pages.splits import SplitsPage
 from dashboards.pages.structure import StructurePage
-from dashboards.session import Session, shared_dataset
-from dashboards.state import DEFAULT_SEED, DEFAULT_TEST_PROPORTION, default_descriptor, fit_at_hand, remembered_fit
+from dashboards.session import Session, is_at_hand, shared_dataset
+from dashboards.state import DEFAULT_SEED, DEFAULT_TEST_PROPORTION, default_descriptor, remembered_fit
+from dashboards.units import units_of
 from ldml.errors import InputError
 
 TITLE = "Vibrational entropy of crystal defects"
@@ -54,7 +56,7 @@ def create_app(session: Session | None = None) -> pmui.Page:
     session = Session() if session is None else session
     pn.state.on_session_destroyed(lambda context: session.close())
     if session.state.dataset is None:
-        _open_first_dataset(session)
+        _open_first_dataset(session, os.environ.get(DATASET_VARIABLE, DEFAULT_DATASET))
     return pmui.Page(
         title=TITLE,
         main=[_status_pane(session.state), session.messages, _tabs(session)],
@@ -63,7 +65,7 @@ def create_app(session: Session | None = None) -> pmui.Page:
     )
 
 
-def status_line(dataset, fit, selected) -> str:
+def status_line(dataset, fit, selected, opening="") -> str:
     """Dataset, model and structure in view, in one line of HTML.
 
     Parameters
@@ -72,40 +74,58 @@ def status_line(dataset, fit, selected) -> str:
     fit : Fit or None
     selected : int
         Index in the dataset; -1 for none.
+    opening : str
+        Name of the dataset that is being read, if one is.
     """
+    if opening:
+        return f"Opening <b>{html.escape(opening)}</b> …"
     if dataset is None:
         return "No dataset is open; choose or upload one under Data."
     parts = [f"<b>{html.escape(dataset.name)}</b>, {len(dataset):,} structures"]
     if fit is None:
         parts.append("no model fitted")
     else:
+        model = describe_descriptor(fit.model.descriptor, length=units_of(dataset).length)
         error = f"test RMSE <b>{fit.rmse(fit.test):.3f} k<sub>B</sub></b>"
-        parts.append(f"{html.escape(describe_descriptor(fit.model.descriptor))}, {error}")
+        parts.append(f"{html.escape(model)}, {error}")
     if 0 <= selected < len(dataset):
         parts.append(f"in view: <b>{html.escape(str(dataset.names[selected]))}</b>")
     return " &nbsp;·&nbsp; ".join(parts)
 
 
-def _open_first_dataset(session):
-    source = os.environ.get(DATASET_VARIABLE, DEFAULT_DATASET)
-    with session.reporting("Opening the dataset"):
-        data = shared_dataset(source)
-        session.state.open_dataset(data)
-        descriptor, split = default_descriptor(), {"test_proportion": DEFAULT_TEST_PROPORTION, "seed": DEFAULT_SEED}
-        session.state.fit = fit_at_hand(data, descriptor, **split)
-        if session.state.fit is None and data.has_descriptor(descriptor):
-            # the Model page asks for it once the first page is on the screen
-            threading.Thread(target=_first_fit, args=(data, descriptor), kwargs=split, daemon=True).start()
+def _open_first_dataset(session, source):
+    """Show a dataset at once if it has been read before; else the empty page comes first, and then the dataset."""
+    if is_at_hand(source):
+        session.state.open_dataset(shared_dataset(source))
+        return
+    session.state.opening = Path(source).stem
+
+    async def read():
+        try:
+            with session.reporting("Opening the dataset"):
+                data = await asyncio.to_thread(shared_dataset, source)
+                await asyncio.to_thread(_first_fit, data)
+                async with session.locked():
+                    session.state.opening = ""
+                    if session.state.dataset is None:  # the visitor may have chosen another in the meantime
+                        session.state.open_dataset(data)
+        finally:
+            session.state.opening = ""
+
+    pn.state.onload(read)
 
 
-def _first_fit(data, descriptor, **split):
-    with contextlib.suppress(InputError):  # the Model page will say it
-        remembered_fit(data, descriptor, **split)
+def _first_fit(data):
+    """Fit what the Model page asks for first, so that it need not hold up the page."""
+    descriptor = default_descriptor()
+    if data.has_descriptor(descriptor):
+        with contextlib.suppress(InputError):  # the Model page will say it
+            remembered_fit(data, descriptor, test_proportion=DEFAULT_TEST_PROPORTION, seed=DEFAULT_SEED)
 
 
 def _status_pane(state):
     return pn.pane.HTML(
-        pn.bind(status_line, state.param.dataset, state.param.fit, state.param.selected),
+        pn.bind(status_line, state.param.dataset, state.param.fit, state.param.selected, state.param.opening),
         sizing_mode="stretch_width",
         margin=(6, 14, 0, 14),
         styles={"font-size": "13px"},

@@ -175,6 +175,11 @@ def shared_dataset(source: str) -> Dataset:
     return pn.state.as_cached(f"dataset {source}", load_dataset, source=source)
 
 
+def is_at_hand(source: str) -> bool:
+    """Whether `shared_dataset` takes no time, because a visitor has opened it before."""
+    return (f"dataset {source}", ("source", source)) in pn.state.cache
+
+
 def _started_runner():
     runner = JobRunner()
     runner.warm_up()

@@ -64,6 +64,7 @@ class AppState(param.Parameterized):
     """Choices and results of one session."""
 
     dataset = param.ClassSelector(class_=Dataset, allow_None=True, doc="Dataset the pages show.")
+    opening = param.String("", doc="Name of the dataset that is being read, if one is.")
     selected = param.Integer(-1, bounds=(-1, None), doc="Index of the structure in view; -1 for none.")
     fit = param.ClassSelector(class_=Fit, allow_None=True, doc="Current model with its train and test sets.")
     split_curve = param.ClassSelector(class_=SplitCurve, allow_None=True, doc="Errors against proportion held out.")
@@ -116,11 +117,6 @@ def remembered_fit(data: Dataset, descriptor, *, test_proportion: float, seed: i
                 del fits[next(iter(fits))]
             fits[choices] = fit
         return fits[choices]
-
-
-def fit_at_hand(data: Dataset, descriptor, *, test_proportion: float, seed: int) -> Fit | None:
-    """What `remembered_fit` gives where it takes no time, else None."""
-    return _fits.get(id(data), {}).get((descriptor.fingerprint, test_proportion, seed))
 
 
 _fits: dict[int, dict[tuple, Fit]] = {}

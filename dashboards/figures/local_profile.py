@@ -2,9 +2,9 @@
 
     S(r) = sum_{i: d_i <= r} S_i
 
-d_i distance of atom i to the nearest interstitial atom or vacancy; S_i its entropy less that of an atom of the perfect
-crystal, k_B. The upper plot shows S_i, the lower one S(r), which reaches the formation entropy only at the far end:
-what an atom 10 Å away contributes is small, but there are many such atoms.
+d_i distance of atom i to the nearest interstitial atom or vacancy, in a cluster to its centre; S_i its entropy less that
+of an atom of the perfect crystal, k_B. The upper plot shows S_i, the lower one S(r), which reaches the formation entropy
+only at the far end: what an atom 10 Å away contributes is small, but there are many such atoms.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from bokeh.models import ColumnDataSource, HoverTool, Span, TapTool
 from dashboards.figures.style import BLUE, GREEN, NEUTRAL, VERMILLION, styled_figure
 
 EXACT, LEARNED, SELECTED = BLUE, VERMILLION, GREEN
+NEAREST_DEFECT = "the nearest defect"
 
 
 class LocalProfile:
@@ -37,17 +38,22 @@ class LocalProfile:
         self.ring = ColumnDataSource({"distance": [], "value": []})
         upper = self._atoms_figure(round(0.6 * height))
         lower = self._sums_figure(height - upper.height, upper.x_range)
+        self._axis = lower.xaxis[0]
         self.layout = column(upper, lower, sizing_mode="stretch_width", spacing=0)
 
-    def show(self, distances, exact=None, learned=None) -> None:
+    def show(self, distances, exact=None, learned=None, *, place: str = NEAREST_DEFECT, unit: str = "Å") -> None:
         """Draw the atoms of a structure.
 
         Parameters
         ----------
-        distances : (N,) float, Å
+        distances : (N,) float
             To the nearest defect; atoms at infinite distance, as in a perfect crystal, are left out.
         exact, learned : (N,) float, k_B, optional
+        place, unit : str
+            What the distances are from, and their unit.
         """
+        self._axis.axis_label = f"distance r to {place} ({unit})"
+        self._hover.tooltips = _tips(unit)
         self.points.selected.indices = []
         self.ring.data = {"distance": [], "value": []}
         self.points.data = _point_columns(np.asarray(distances, dtype=float), exact, learned)
@@ -78,20 +84,15 @@ class LocalProfile:
         learned = plot.scatter("distance", "learned", marker="triangle", color=LEARNED, legend_label="learned", **look)
         plot.scatter("distance", "value", source=self.ring, size=15, fill_color=None, line_color=SELECTED, line_width=3)
         plot.add_layout(_zero_line())
-        tips = [
-            ("atom", "@atom"),
-            ("distance", "@distance{0.00} Å"),
-            ("exact", "@exact{0.0000} k_B"),
-            ("learned", "@learned{0.0000} k_B"),
-        ]
-        plot.add_tools(TapTool(renderers=[exact, learned]), HoverTool(renderers=[exact, learned], tooltips=tips))
+        self._hover = HoverTool(renderers=[exact, learned], tooltips=_tips("Å"))
+        plot.add_tools(TapTool(renderers=[exact, learned]), self._hover)
         plot.legend.click_policy = "hide"
         plot.legend.orientation = "horizontal"
         return plot
 
     def _sums_figure(self, height, x_range):
         plot = styled_figure(
-            x_label="distance r to the nearest defect (Å)",
+            x_label=f"distance r to {NEAREST_DEFECT} (Å)",
             y_label="sum to r (k_B)",
             height=height,
             x_range=x_range,
@@ -132,6 +133,15 @@ def _sum_columns(distances, exact, learned):
 
 def _column(values, n):
     return np.full(n, np.nan) if values is None else np.asarray(values, dtype=float)
+
+
+def _tips(unit):
+    return [
+        ("atom", "@atom"),
+        ("distance", f"@distance{{0.00}} {unit}"),
+        ("exact", "@exact{0.0000} k_B"),
+        ("learned", "@learned{0.0000} k_B"),
+    ]
 
 
 def _zero_line():

@@ -12,6 +12,7 @@ import holoviews.plotting.bokeh  # noqa: F401  (registers the backend whose opti
 from bokeh.plotting import figure
 
 ORANGE, SKY, GREEN, BLUE, VERMILLION, PURPLE = "#e69f00", "#56b4e9", "#009e73", "#0072b2", "#d55e00", "#cc79a7"
+OLIVE, BROWN = "#999933", "#9c6644"
 NEUTRAL = "#8c8c8c"
 """For guides and what belongs to no class; readable on white and on black."""
 
@@ -22,20 +23,31 @@ _CLASSES = {
     "I2": SKY,
     "I3": GREEN,
     "I4": ORANGE,
-    "V1": BLUE,
+    "V1": OLIVE,
     "V2": VERMILLION,
-    "V3": GREEN,
+    "V3": BROWN,
     "V4": PURPLE,
     "bulk": NEUTRAL,
 }
+SADDLE = " saddle"
 _OTHERS = (BLUE, VERMILLION, SKY, GREEN, ORANGE, PURPLE)
 
 
 def class_colour(label: str) -> str:
-    """Colour of a defect class as ``#rrggbb``; of a class without its own, one that depends on its name alone."""
+    """Colour of a defect class as ``#rrggbb``; of a class without its own, one that depends on its name alone.
+
+    The saddles of a class have its colour half faded to grey.
+    """
     if label in _CLASSES:
         return _CLASSES[label]
+    if label.endswith(SADDLE):
+        return _faded(class_colour(label.removesuffix(SADDLE)))
     return _OTHERS[hashlib.sha256(label.encode()).digest()[0] % len(_OTHERS)]
+
+
+def _faded(colour):
+    channels = zip(bytes.fromhex(colour[1:]), bytes.fromhex(NEUTRAL[1:]), strict=True)
+    return "#" + bytes((own + grey) // 2 for own, grey in channels).hex()
 
 
 def plot_options(*, height: int) -> dict:

@@ -42,6 +42,7 @@ class Quantity:
         Whether 0 is the middle of the scale; signed quantities of one structure share their scale.
     missing : str
         What to say when `values` is None.
+    unit : str
     """
 
     label: str
@@ -49,6 +50,7 @@ class Quantity:
     values: np.ndarray | None
     signed: bool = True
     missing: str = ""
+    unit: str = "k_B"
 
 
 class AtomsPanel:
@@ -170,12 +172,14 @@ class AtomsPanel:
         centres, ghosts : (n, 3) float, Å
             Positions of all defects, and of the vacancies among them.
         distances : (N,) float, Å
-            Of each atom to the nearest defect.
+            Of each atom to the nearest defect; infinite where there is none.
         quantities : sequence of Quantity
             In the order in which they stand in for one another.
         """
         self._atoms, self._ghosts = centred(atoms, centres, ghosts)
         self._distances = np.asarray(distances, dtype=float)
+        for widget in (self._defect_only, self._emphasise, self._radius):
+            widget.visible = bool(len(centres))
         self._quantities = tuple(quantities)
         self._ends = {
             signed: _end_of_scale([q.values for q in quantities if q.values is not None and q.signed is signed], signed)
@@ -218,7 +222,7 @@ class AtomsPanel:
             return
         end, largest = self._ends[quantity.signed], _largest(self._quantities, quantity.signed)
         step = 10.0 ** (np.floor(np.log10(largest)) - 2)
-        label = "Colours end at ± (k_B)" if quantity.signed else "Colours end at (Å)"
+        label = f"Colours end at {'± ' if quantity.signed else ''}({quantity.unit})"
         start, stop = step, np.ceil(largest / step) * step
         self._end.param.update(label=label, start=start, end=stop, step=step, value=float(np.clip(end, start, stop)))
 

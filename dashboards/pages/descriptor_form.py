@@ -173,16 +173,20 @@ def is_rare(parameter: Parameter) -> bool:
     return parameter.joined_later or parameter.name in RARE
 
 
-def describe_descriptor(descriptor: Descriptor) -> str:
-    """Name and parameters in one line: "AFS, n_max = 20, l_max = 10, cutoff = 5 Å"; rare ones unless they have their defaults."""
+def describe_descriptor(descriptor: Descriptor, *, length: str = "Å") -> str:
+    """Name and parameters in one line: "AFS, n_max = 20, l_max = 10, cutoff = 5 Å"; rare ones unless they have their defaults.
+
+    Lengths have the unit `length`, that of the structures described.
+    """
     values = descriptor.parameters
     told = [p for p in descriptor.declared_parameters if not (is_rare(p) and values[p.name] == p.default)]
-    return ", ".join([descriptor.name, *(f"{p.name} = {_short_text(p, values[p.name])}" for p in told)])
+    return ", ".join([descriptor.name, *(f"{p.name} = {_short_text(p, values[p.name], length)}" for p in told)])
 
 
-def _short_text(parameter, value):
+def _short_text(parameter, value, length):
     text = f"{value:g}" if isinstance(value, float) else parameter.to_text(value)
-    return f"{text} {parameter.unit}" if parameter.unit else text
+    unit = length if parameter.unit == "Å" else parameter.unit
+    return f"{text} {unit}" if unit else text
 
 
 def _widget(parameter: Parameter, value):

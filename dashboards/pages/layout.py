@@ -67,7 +67,10 @@ def empty_state(text: str) -> pmui.Alert:
 
 def table_pane(**layout) -> pn.pane.HTML:
     """Place for what `table_html` makes."""
-    return pn.pane.HTML("", stylesheets=[_TABLE_STYLE], sizing_mode="stretch_width", margin=(2, 0), **layout)
+    wide = {"overflow-x": "auto"}  # a table wider than its place scrolls
+    return pn.pane.HTML(
+        "", stylesheets=[_TABLE_STYLE], styles=wide, sizing_mode="stretch_width", margin=(2, 0), **layout
+    )
 
 
 def list_pane(**layout) -> pn.pane.HTML:

@@ -28,6 +28,7 @@ from dashboards.pages.layout import (
 )
 from dashboards.session import Session
 from dashboards.state import DEFAULT_SEED, DEFAULT_TEST_PROPORTION, Fit, default_descriptor, remembered_fit
+from dashboards.units import units_of
 from ldml.dataset import Dataset
 from ldml.descriptors import Descriptor, check_cutoff_fits
 from ldml.errors import InputError
@@ -225,6 +226,9 @@ def work_to_do(data: Dataset | None, descriptor: Descriptor) -> str:
     size = f"{descriptor.n_features:,} features"
     if data is None:
         return f"{size}."
+    length = units_of(data).length
+    if length != "Å":
+        size = f"Lengths of this dataset are in {length}, the cutoff as well. {size}"
     if data.has_descriptor(descriptor):
         return f"{size}, at hand for all {len(data):,} structures."
     return f"{size}, to compute for {len(data):,} structures; the time is measured on the first. Cancel keeps what is done."
@@ -253,7 +257,7 @@ def _fit_summary(fit):
     n_trivial = int(descriptor.trivial_features.sum())
     trivial = f" ({n_trivial} left out: they only count atoms)" if n_trivial else ""
     return (
-        f"{describe_descriptor(descriptor)}: {fit.model.n_features_in_} features{trivial}, "
+        f"{describe_descriptor(descriptor, length=units_of(fit.data).length)}: {fit.model.n_features_in_} features{trivial}, "
         f"{fit.train.sum():,} structures fitted, {fit.test.sum():,} held out. Tap a point to see its structure."
     )
 

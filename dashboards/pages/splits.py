@@ -20,6 +20,7 @@ from dashboards.pages.layout import (
     table_pane,
 )
 from dashboards.session import Session
+from dashboards.units import units_of
 from ldml.errors import InputError
 from ldml.evaluation.splits import SplitCurve
 
@@ -141,7 +142,8 @@ class SplitsPage:
         error = ERRORS[self._error.value]
         self._plot.object = split_plot(curve, error)
         self._table.object = split_table(curve)
-        self._reading.object = f"{describe_descriptor(self._state.fit.model.descriptor)}. {reading(curve, error)}"
+        model = describe_descriptor(self._state.fit.model.descriptor, length=units_of(self._state.dataset).length)
+        self._reading.object = f"{model}. {reading(curve, error)}"
 
 
 def split_table(curve: SplitCurve) -> str:

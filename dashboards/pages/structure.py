@@ -14,19 +14,20 @@ from ase import Atoms
 from ase.geometry import find_mic
 
 from dashboards import tasks
-from dashboards.figures.local_profile import LocalProfile
+from dashboards.figures.local_profile import NEAREST_DEFECT, LocalProfile
 from dashboards.pages.atoms_panel import AtomsPanel, Quantity
 from dashboards.pages.job_bar import JobBar
 from dashboards.pages.layout import CONTROLS_WIDTH, caption, columns, empty_state, heading
 from dashboards.pages.numbers import number, number_table
 from dashboards.session import Session
 from dashboards.state import Fit
+from dashboards.units import METAL, Units, crystal_name, plain_name, quantity_unit, units_of
 from ldml.dataset import Dataset, Entry
 from ldml.errors import InputError
 from ldml.point_defects import PointDefects, WignerSeitz, defect_positions, distance_to_defects
 
 EXACT, LEARNED, DIFFERENCE = "exact Sᵢ", "learned w·Dᵢ", "learned − exact"
-DISTANCE = "distance to the nearest defect"
+DISTANCE, FROM_CENTRE = "distance to the nearest defect", "distance to the centre"
 NOT_UNIQUE = (
     "Weights fitted on totals fix only the sum: many patterns w·Dᵢ add up to the same S<sub>f</sub>, and close to the "
     "defect even the sign of a share can be wrong."
@@ -39,6 +40,8 @@ NOT_LOCAL = (
 BOTH_SHELLS = 1.394
 """Radius between the second and the third shell of bcc, in nearest-neighbour distances; it holds one shell of fcc."""
 _ALL = "all classes"
+_COUNTED = ("n_vacancies", "n_interstitials")
+"""Quantities that the Wigner-Seitz analysis of the page tells anyway."""
 _JOB = "Exact local entropies"
 _LEARNED_JOB = "Learned shares"
 UNDER_WAY = "The learned shares of this structure take a while; they are computed in the background unless cancelled."
@@ -51,11 +54,12 @@ class Examined:
     Attributes
     ----------
     entry : Entry
-    defects : PointDefects
-    centres : (n, 3) float, Å
+    defects : PointDefects or None
+        None of a free cluster, which has no sites.
+    centres : (n, 3) float
         Interstitial atoms and vacancies.
-    distances : (N,) float, Å
-        To the nearest of them.
+    distances : (N,) float
+        To the nearest of them; in a cluster, to its centre.
     exact, learned : (N,) float or None, k_B
         Shares of S_f.
     no_learned : str
@@ -66,10 +70,14 @@ class Examined:
         What part the structure had in the fit.
     is_local : bool
         Whether the learned shares are of local descriptors.
+    units : Units
+        Of lengths and energies.
+    remarks : tuple of (name, value)
+        What else is known of the structure.
     """
 
     entry: Entry
-    defects: PointDefects
+    defects: PointDefects | None
     centres: np.ndarray
     distances: np.ndarray
     exact: np.ndarray | None
@@ -78,30 +86,60 @@ class Examined:
     predicted: float | None
     role: str
     is_local: bool = True
+    units: Units = METAL
+    remarks: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def is_cluster(self) -> bool:
+        return self.defects is None
+
+    @property
+    def is_saddle(self) -> bool:
+        return self.entry.quantities.get("lowest_eigenvalue", 0.0) < 0.0
+
+    @property
+    def vacancies(self) -> np.ndarray:
+        """Positions of the empty sites, (n, 3)."""
+        return self.centres if self.is_cluster else self.defects.vacancies
+
+    @property
+    def to_defects(self) -> np.ndarray:
+        """Distance of each atom to the nearest defect (N,); infinite where there are no defects."""
+        return np.full(len(self.distances), np.inf) if self.is_cluster else self.distances
 
     @property
     def quantities(self) -> tuple[Quantity, ...]:
         """What its atoms can be coloured by."""
         return entropy_quantities(
-            self.exact, self.learned, self.distances, no_learned=self.no_learned, is_local=self.is_local
+            self.exact,
+            self.learned,
+            self.distances,
+            no_learned=self.no_learned,
+            is_local=self.is_local,
+            from_centre=self.is_cluster,
+            unit=self.units.length,
         )
 
     def numbers(self) -> list[tuple[str, str]]:
         """Names and values of the totals."""
         exact, learned = self.entry.formation_entropy, self.predicted
+        sites = []
+        if not self.is_cluster:
+            sites = [("vacancies / interstitials", f"{self.defects.n_vacancies} / {self.defects.n_interstitials}")]
         return [
             ("class", self.entry.label),
             ("atoms", f"{len(self.entry.atoms):,}"),
-            ("vacancies / interstitials", f"{self.defects.n_vacancies} / {self.defects.n_interstitials}"),
+            *sites,
             ("S_f exact", number(exact, unit="k_B")),
             ("S_f learned", number(learned, unit="k_B")),
             ("learned − exact", number(None if learned is None else learned - exact, unit="k_B", sign=True)),
             ("in the fit", self.role),
-            ("E_f", number(self.entry.formation_energy, unit="eV")),
+            ("E_f", number(self.entry.formation_energy, unit=self.units.energy)),
+            *self.remarks,
         ]
 
     def atom_numbers(self, atom: int, first_shells: float, n_crystal: int) -> list[tuple[str, str]]:
-        """Names and values of one atom; neighbours are counted within `first_shells` (Å)."""
+        """Names and values of one atom; neighbours are counted within `first_shells`, and compared with a crystal's."""
         atoms = self.entry.atoms
         _, distances = find_mic(atoms.positions - atoms.positions[atom], atoms.cell, pbc=atoms.pbc)
         n_neighbours = int((distances < first_shells).sum()) - 1
@@ -109,18 +147,33 @@ class Examined:
         return [
             ("S_i exact", number(exact, 4, unit="k_B", sign=True)),
             ("S_i learned", number(learned, 4, unit="k_B", sign=True)),
-            ("distance to defect", number(float(self.distances[atom]), 2, unit="Å")),
-            (f"neighbours < {first_shells:.2f} Å", f"{n_neighbours} (crystal {n_crystal})"),
+            (
+                "distance to centre" if self.is_cluster else "distance to defect",
+                number(float(self.distances[atom]), 2, unit=self.units.length),
+            ),
+            (
+                f"neighbours < {first_shells:.2f} {self.units.length}",
+                f"{n_neighbours}" if self.is_cluster else f"{n_neighbours} (crystal {n_crystal})",
+            ),
         ]
 
 
 def entropy_quantities(
-    exact, learned, distances, *, no_learned: str = "", is_local: bool = True
+    exact,
+    learned,
+    distances,
+    *,
+    no_learned: str = "",
+    is_local: bool = True,
+    from_centre: bool = False,
+    unit: str = "Å",
 ) -> tuple[Quantity, ...]:
     """The quantities of a structure with exact and learned shares (N,) k_B, either of them None where unknown.
 
-    The learned ones of a descriptor that is not local are shares of a quantity of the whole structure.
+    The learned ones of a descriptor that is not local are shares of a quantity of the whole structure. Distances, in `unit`,
+    are to the nearest defect, or `from_centre` to that of a cluster.
     """
+    distance = FROM_CENTRE if from_centre else DISTANCE
     title = "learned w·D_i − S_bulk (k_B)" if is_local else "learned, a share of the whole: w·D_i − S_bulk (k_B)"
     difference = None if exact is None or learned is None else learned - exact
     no_exact = "No exact local entropies for this structure."
@@ -130,7 +183,7 @@ def entropy_quantities(
         Quantity(
             DIFFERENCE, "learned − exact S_i (k_B)", difference, missing=no_exact if exact is None else no_learned
         ),
-        Quantity(DISTANCE, "distance to the nearest defect (Å)", distances, signed=False),
+        Quantity(distance, f"{distance} ({unit})", distances, signed=False, unit=unit),
     )
 
 
@@ -163,6 +216,19 @@ def remark(fit: Fit | None) -> str:
     if fit is None or fit.model.descriptor.is_local:
         return NOT_UNIQUE
     return f"{NOT_LOCAL.format(fit.model.descriptor.name)} {NOT_UNIQUE}"
+
+
+def remarks(data: Dataset, entry: Entry) -> list[tuple[str, str]]:
+    """What else a dataset knows of a structure: its crystal where there are several, its parent, its further numbers."""
+    known = []
+    if len(data.bulks) > 1:
+        known.append(("crystal", crystal_name(data.bulks[entry.bulk], units_of(data).length)))
+    if entry.parent:
+        known.append(("made from", entry.parent))
+    for name, value in entry.quantities.items():
+        if name not in _COUNTED:
+            known.append((plain_name(name), number(value, unit=quantity_unit(data, name))))
+    return known
 
 
 def role_in_fit(fit: Fit | None, name: str) -> str:
@@ -352,23 +418,33 @@ class StructurePage:
     def _examine(self, i):
         data, fit = self._state.dataset, self._state.fit
         entry = data.entries[i]
-        if entry.bulk not in self._crystals:
-            self._crystals[entry.bulk] = WignerSeitz(data.bulks[entry.bulk])
-        defects = self._crystals[entry.bulk](entry.atoms)
+        defects, centres, distances = self._located(data, entry)
         learned, no_learned = self._learned(i)
         computed = self._computed.get(entry.name)
         return Examined(
             entry=entry,
             defects=defects,
-            centres=defect_positions(entry.atoms, defects),
-            distances=distance_to_defects(entry.atoms, defects),
+            centres=centres,
+            distances=distances,
             exact=entry.local_entropy if computed is None else computed[1],
             learned=learned,
             no_learned=no_learned,
             predicted=predicted_total(fit, entry.name, learned),
             role=role_in_fit(fit, entry.name),
             is_local=fit is None or fit.model.descriptor.is_local,
+            units=units_of(data),
+            remarks=tuple(remarks(data, entry)),
         )
+
+    def _located(self, data, entry):
+        """Point defects, where they are, and how far each atom is from them; a cluster has none, but a centre."""
+        if not data.bulks[entry.bulk].pbc.all():
+            positions = entry.atoms.positions
+            return None, np.zeros((0, 3)), np.linalg.norm(positions - positions.mean(axis=0), axis=1)
+        if entry.bulk not in self._crystals:
+            self._crystals[entry.bulk] = WignerSeitz(data.bulks[entry.bulk])
+        defects = self._crystals[entry.bulk](entry.atoms)
+        return defects, defect_positions(entry.atoms, defects), distance_to_defects(entry.atoms, defects)
 
     def _learned(self, i):
         """Learned shares of structure i, or why there are none yet; only local descriptors take no time worth a job."""
@@ -414,13 +490,20 @@ class StructurePage:
             self._panel.show(
                 examined.entry.atoms,
                 examined.centres,
-                examined.defects.vacancies,
-                examined.distances,
+                examined.vacancies,
+                examined.to_defects,
                 examined.quantities,
             )
-        self._profile.show(examined.distances, examined.exact, examined.learned)
+        self._profile.show(
+            examined.distances,
+            examined.exact,
+            examined.learned,
+            place="the centre of the cluster" if examined.is_cluster else NEAREST_DEFECT,
+            unit=examined.units.length,
+        )
         self._numbers.object = number_table(examined.numbers())
-        self._compute.visible = examined.exact is None
+        # the exact entropy of one structure is that of a minimum in a crystal
+        self._compute.visible = examined.exact is None and not examined.is_cluster and not examined.is_saddle
         self._show_atom(self._panel.view.selected)
 
     def _show_atom(self, atom):
@@ -430,7 +513,7 @@ class StructurePage:
         if atom < 0:
             self._atom_numbers.object = number_table([("Tap an atom in the picture or a point in the plot.", "")])
             return
-        radius, n_crystal = first_shells(self._crystals[self._examined.entry.bulk].bulk)
+        radius, n_crystal = first_shells(self._state.dataset.bulks[self._examined.entry.bulk])
         rows = self._examined.atom_numbers(atom, radius, n_crystal)
         self._atom_numbers.object = number_table(rows, title=f"Atom {atom}")
 

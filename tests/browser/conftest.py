@@ -9,6 +9,7 @@ import importlib.util
 import io
 import os
 import shutil
+import threading
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -24,6 +25,7 @@ FLAGS = [
     "--ignore-gpu-blocklist",
     "--disable-background-networking",
 ]
+PASSED = pytest.StashKey[bool]()
 
 
 @functools.cache
@@ -60,6 +62,14 @@ def pytest_collection_modifyitems(items):
             item.add_marker(pytest.mark.flaky(reruns=1))
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item, call):
+    report = yield
+    if report.when == "call":
+        item.stash[PASSED] = report.passed
+    return report
+
+
 def pytest_runtest_setup(item):
     if not item.get_closest_marker("browser") or not (reason := _missing()):
         return
@@ -73,23 +83,32 @@ def browser_type_launch_args():
     return {"executable_path": _chromium(), "headless": True, "args": FLAGS}
 
 
+class Faults:
+    """What must not happen in a page: requests to other hosts, and errors."""
+
+    def __init__(self, page):
+        self.outside, self.errors = [], []
+        page.on("request", self._look_at)
+        page.on("websocket", self._look_at)
+        page.on("pageerror", lambda error: self.errors.append(str(error)))
+        page.on("console", lambda message: self.errors.append(message.text) if message.type == "error" else None)
+
+    def _look_at(self, request):
+        url = urlsplit(request.url)
+        if url.scheme not in ("data", "blob") and url.hostname not in ("localhost", "127.0.0.1"):
+            self.outside.append(request.url)
+
+    def assert_none(self):
+        assert not self.outside, f"requests to other hosts: {self.outside}"
+        assert not self.errors, f"errors in the page: {self.errors}"
+
+
 @pytest.fixture
 def page(page):
     """Playwright's page; at the end of the test it must have asked no other host and reported no error."""
-    outside, errors = [], []
-
-    def on_request(request):
-        url = urlsplit(request.url)
-        if url.scheme not in ("data", "blob") and url.hostname not in ("localhost", "127.0.0.1"):
-            outside.append(request.url)
-
-    page.on("request", on_request)
-    page.on("websocket", on_request)
-    page.on("pageerror", lambda error: errors.append(str(error)))
-    page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
+    faults = Faults(page)
     yield page
-    assert not outside, f"requests to other hosts: {outside}"
-    assert not errors, f"errors in the page: {errors}"
+    faults.assert_none()
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -101,13 +120,17 @@ def own_cache(tmp_path_factory):
 
 
 @pytest.fixture(autouse=True)
-def stop_servers():
-    """Each test's servers end with it."""
+def stop_servers(request):
+    """Each test's servers end with it; that of a whole module has its own end."""
     yield
-    if importlib.util.find_spec("panel"):
-        from panel.io.state import state
+    if "app" not in request.fixturenames and importlib.util.find_spec("panel"):
+        _stop_servers()
 
-        state.reset()
+
+def _stop_servers():
+    from panel.io.state import state
+
+    state.reset()
 
 
 @pytest.fixture
@@ -121,20 +144,97 @@ def picture():
     return take
 
 
+class App:
+    """The app on the module's dataset in one page of the browser, for one test after the other.
+
+    Opening it takes as long as a test. It is opened anew after a test that failed or left another dataset, descriptor or result.
+    """
+
+    def __init__(self, browser, dataset, runner):
+        self._browser, self._dataset, self._runner = browser, dataset, runner
+        self._context = self._document = None
+
+    @property
+    def is_open(self):
+        return self._context is not None
+
+    def open(self):
+        """Serve the app and wait for its first page and its model."""
+        from panel.io.state import state
+        from panel.tests.util import serve_component
+
+        from dashboards.app import create_app
+        from dashboards.session import Session
+
+        self.session = Session(runner=self._runner)
+        # nothing that a test computes belongs to the dataset of the module
+        self._opened = self._dataset.subset(range(len(self._dataset)))
+        self.session.state.open_dataset(self._opened)
+
+        def served():
+            self._document = state.curdoc
+            return create_app(self.session)
+
+        self._context = self._browser.new_context(viewport={"width": 1400, "height": 900})
+        self.page = self._context.new_page()
+        self.faults = Faults(self.page)
+        serve_component(self.page, served)
+        self._wait_for_model()
+        self._descriptor = self.session.state.fit.model.descriptor
+
+    @property
+    def can_be_used_again(self):
+        """Whether the last test has left dataset and descriptor as they were and no result."""
+        if not self.is_open:
+            return False
+        state = self.session.state
+        descriptor = None if state.fit is None else state.fit.model.descriptor
+        return state.dataset is self._opened and descriptor == self._descriptor and state.reference is None
+
+    def start_over(self):
+        """The first page, nothing selected and no messages."""
+        done = threading.Event()
+
+        def restore():
+            for source in list(self.session._alerts):
+                self.session.clear(source)
+            self.session.state.param.update(selected=-1, split_curve=None, page="Data")
+            done.set()
+
+        self._document.add_next_tick_callback(restore)  # Bokeh allows this one call from another thread
+        assert done.wait(30)
+        self._wait_for_model()
+
+    def close(self):
+        if self.is_open:
+            self.session.close()
+            self._context.close()
+            _stop_servers()
+            self._context = None
+
+    def _wait_for_model(self):
+        self.page.get_by_text(f"{self._dataset.name}, {len(self._dataset)} structures").wait_for()
+        self.page.get_by_text("test RMSE").wait_for()
+
+
+@pytest.fixture(scope="module")
+def app(browser, dataset, runner):
+    """One app for the tests of a module; they take `session`, which sees to its state."""
+    app = App(browser, dataset, runner)
+    yield app
+    app.close()
+
+
 @pytest.fixture
-def session(page, dataset, runner):
+def session(app, request):
     """A session with the module's dataset on the screen, a model fitted, the first page drawn and the others made."""
-    from panel.tests.util import serve_component
-
-    from dashboards.app import create_app
-    from dashboards.session import Session
-    from dashboards.state import AppState
-
-    state = AppState()
-    state.open_dataset(dataset.subset(range(len(dataset))))
-    session = Session(state=state, runner=runner)
-    page.set_viewport_size({"width": 1400, "height": 900})
-    serve_component(page, lambda: create_app(session))
-    page.get_by_text("test RMSE").wait_for()
-    yield session
-    session.close()
+    if app.can_be_used_again:
+        app.start_over()
+    else:
+        app.close()
+        app.open()
+    yield app.session
+    faults = app.faults
+    if not request.node.stash.get(PASSED, False) or faults.outside or faults.errors:
+        app.close()
+    faults.assert_none()

@@ -1,19 +1,23 @@
 """A small dataset that a linear model fits exactly, and a session whose jobs run at once in this process."""
 
 import html
+from itertools import islice
 
 import numpy as np
 import pytest
+from ase import Atoms
 
 from dashboards.jobs import JobStatus
 from dashboards.state import AppState, default_descriptor
 from dashboards.totals_cache import FOLDER_VARIABLE
 from ldml.dataset import Dataset, Entry
 from ldml.descriptors import AFS, DESCRIPTORS, Descriptor
+from ldml.entropy import harmonic_entropy
 from ldml.errors import Cancelled
-from ldml.potentials import perfect_crystal
+from ldml.landscape import hop
+from ldml.potentials import get_potential, perfect_crystal
 from ldml.progress import NULL_PROGRESS
-from ldml.structures import interstitial_cluster, rattled, vacancy_cluster
+from ldml.structures import interstitial_cluster, rattled, strained, vacancy_cluster
 
 N_PER_CLASS = 12
 
@@ -55,6 +59,45 @@ def linear_dataset():
     data = Dataset.from_entries("linear", [bulk], labelled, unlabelled.metadata)
     data.descriptor_differences(descriptor)
     return data
+
+
+@pytest.fixture(scope="session")
+def clusters():
+    """Six minima of LJ13 in reduced units, the icosahedron in the place of a crystal."""
+    potential, rng = get_potential("LJ"), np.random.default_rng(3)
+    start = Atoms("X13", rng.normal(scale=1.0, size=(13, 3)))
+    minima = sorted(islice(hop(start, potential, rng), 6), key=lambda minimum: minimum.energy)
+    entropies = [harmonic_entropy(minimum.atoms, potential).total for minimum in minima]
+    entries = [
+        Entry(m.atoms, "LJ13", f"LJ13-{k}", s - entropies[0], m.energy - minima[0].energy)
+        for k, (m, s) in enumerate(zip(minima, entropies, strict=True))
+    ]
+    units = {"length": "sigma", "energy": "epsilon", "mass": "m", "entropy": "k_B"}
+    return Dataset.from_entries("lj13", [minima[0].atoms], entries, {"potential": "LJ", "units": units})
+
+
+@pytest.fixture(scope="session")
+def saddles(linear_dataset):
+    """Two crystals; a structure, its strained copy, and a saddle that was reached from it."""
+    bulk, entry = linear_dataset.bulks[0], linear_dataset.entries[0]
+    larger = strained(bulk, 0.02)
+    copied = entry.atoms.copy()
+    copied.set_cell(larger.cell, scale_atoms=True)
+    entries = [
+        entry,
+        Entry(copied, entry.label, "copy", 1.0, 2.0, bulk=1, parent=entry.name),
+        Entry(
+            linear_dataset.entries[1].atoms,
+            f"{entry.label} saddle",
+            "e0-saddle",
+            1.5,
+            2.6,
+            parent=entry.name,
+            quantities={"barrier": 0.6, "lowest_eigenvalue": -1.25, "n_vacancies": 2.0},
+        ),
+    ]
+    units = {"barrier": "eV", "lowest_eigenvalue": "eV/angstrom^2", "n_vacancies": "1"}
+    return Dataset.from_entries("saddles", [bulk, larger], entries, {"potential": "Fe-AM04", "quantities": units})
 
 
 class ImmediateJob:

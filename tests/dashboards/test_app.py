@@ -5,6 +5,7 @@ import pytest
 from dashboards import app
 from dashboards.app import PAGES, create_app, status_line
 from dashboards.state import default_descriptor, fit_model
+from ldml.descriptors import AFS
 
 
 @pytest.fixture
@@ -29,6 +30,7 @@ def test_the_first_page_is_there_at_once(tabs):
 def test_the_status_line_says_what_is_open(linear_dataset):
     fit = fit_model(linear_dataset, default_descriptor(), test_proportion=0.25, seed=0)
     assert "No dataset" in status_line(None, None, -1)
+    assert "Opening <b>mine</b>" in status_line(None, None, -1, "mine")
     assert "no model" in status_line(linear_dataset, None, -1)
     text = status_line(linear_dataset, fit, 3)
     assert "24 structures" in text
@@ -49,3 +51,9 @@ def test_a_dataset_that_is_not_there_is_said_and_the_app_opens(session, messages
     create_app(session)
     assert session.state.dataset is None
     assert "gone.h5" in messages()[0]
+
+
+def test_lengths_in_the_status_line_have_the_unit_of_the_dataset(clusters):
+    data, descriptor = clusters.subset(range(len(clusters))), AFS(n_max=3, l_max=2, cutoff=4.0)
+    data.descriptor_differences(descriptor)
+    assert "cutoff = 4 σ" in status_line(data, fit_model(data, descriptor, test_proportion=0.2, seed=0), -1)

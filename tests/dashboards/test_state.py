@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from dashboards.state import MAX_FITS, AppState, _fits, default_descriptor, fit_at_hand, fit_model, remembered_fit
+from dashboards.state import MAX_FITS, AppState, _fits, default_descriptor, fit_model, remembered_fit
 from ldml.dataset import Dataset
 from ldml.errors import InputError
 
@@ -42,10 +42,8 @@ def test_structures_of_unknown_entropy_are_left_out(linear_dataset):
 
 def test_a_fit_is_computed_once_for_all_who_ask_the_same_of_the_same_dataset(linear_dataset):
     data, descriptor = linear_dataset.subset(range(len(linear_dataset))), default_descriptor()
-    assert fit_at_hand(data, descriptor, test_proportion=0.25, seed=0) is None
     first = remembered_fit(data, descriptor, test_proportion=0.25, seed=0)
     assert remembered_fit(data, descriptor, test_proportion=0.25, seed=0) is first
-    assert fit_at_hand(data, descriptor, test_proportion=0.25, seed=0) is first
     fresh = fit_model(data, descriptor, test_proportion=0.25, seed=0)
     assert (first.predicted == fresh.predicted).all()
     other = data.subset(range(len(data)))
@@ -53,7 +51,7 @@ def test_a_fit_is_computed_once_for_all_who_ask_the_same_of_the_same_dataset(lin
     assert remembered_fit(data, descriptor, test_proportion=0.5, seed=0) is not first
     for seed in range(1, MAX_FITS + 1):
         remembered_fit(data, descriptor, test_proportion=0.25, seed=seed)
-    assert fit_at_hand(data, descriptor, test_proportion=0.25, seed=0) is None  # the oldest went
+    assert remembered_fit(data, descriptor, test_proportion=0.25, seed=0) is not first  # the oldest went
     key = id(data)
     del data
     assert key not in _fits  # nobody has the dataset open

@@ -15,6 +15,7 @@ from dashboards.pages.structure import (
     DIFFERENCE,
     DISTANCE,
     EXACT,
+    FROM_CENTRE,
     LEARNED,
     UNDER_WAY,
     StructurePage,
@@ -24,6 +25,7 @@ from dashboards.pages.structure import (
 )
 from dashboards.state import default_descriptor, fit_model
 from ldml.dataset import Dataset, Entry
+from ldml.descriptors import AFS
 from ldml.errors import Cancelled
 from ldml.point_defects import WignerSeitz, defect_positions
 
@@ -349,3 +351,65 @@ class Stopped:
 
     async def result(self, on_status=None):
         raise Cancelled
+
+
+def open_structure(session, data, index):
+    session.state.open_dataset(data)
+    session.state.page = "Structure"
+    shown = StructurePage(session)
+    session.state.select(index)
+    return shown
+
+
+def test_a_cluster_has_no_sites_and_its_atoms_are_told_from_its_centre(session, clusters):
+    shown = open_structure(session, clusters, 0)
+    examined = shown._examined
+    # the icosahedron: one atom in the middle, twelve at one distance
+    assert np.sort(examined.distances) == pytest.approx([0.0] + [examined.distances.max()] * 12, abs=1e-6)
+    assert examined.quantities[-1].label == FROM_CENTRE
+    assert not shown._panel._defect_only.visible
+    assert shown._panel.view.mask is None
+    assert "vacancies" not in shown._numbers.object
+    assert not shown._compute.visible
+    assert "centre of the cluster (σ)" in shown._profile.layout.children[1].xaxis[0].axis_label
+    shown._panel.select(int(examined.distances.argmin()))
+    assert "0.00 σ" in shown._atom_numbers.object
+    assert ">12<" in shown._atom_numbers.object
+
+
+def test_a_crystal_after_a_cluster_has_its_controls_and_units_again(session, clusters, linear_dataset):
+    shown = open_structure(session, clusters, 1)
+    session.state.open_dataset(linear_dataset)
+    session.state.select(1)
+    assert shown._panel._defect_only.visible
+    assert shown._compute.visible
+    assert "nearest defect (Å)" in shown._profile.layout.children[1].xaxis[0].axis_label
+
+
+def test_shares_learned_from_clusters_add_up(session, clusters):
+    descriptor = AFS(n_max=3, l_max=2, cutoff=4.0)
+    data = clusters.subset(range(len(clusters)))
+    data.descriptor_differences(descriptor)
+    shown = open_structure(session, data, 3)
+    session.state.fit = fit_model(data, descriptor, test_proportion=0.2, seed=0)
+    assert shown._examined.learned.sum() == pytest.approx(session.state.fit.predicted[3], abs=1e-8)
+    assert colours(shown) == pytest.approx(shown._examined.learned, abs=1e-6)
+
+
+def test_a_saddle_says_what_it_is_and_offers_no_entropy_of_a_minimum(session, saddles):
+    shown = open_structure(session, saddles, 2)
+    html = shown._numbers.object
+    assert "barrier" in html
+    assert "0.600 eV" in html
+    assert "lowest eigenvalue" in html
+    assert "−1.250 eV/Å²" in html
+    assert "made from" in html
+    assert saddles.names[0] in html
+    assert "n vacancies" not in html  # told by the analysis of its sites
+    assert not shown._compute.visible
+
+
+def test_where_there_are_several_crystals_a_structure_says_which_is_its_own(session, saddles):
+    shown = open_structure(session, saddles, 1)
+    assert f"{saddles.bulks[1].cell.lengths()[0]:.3f} Å" in shown._numbers.object
+    assert shown._examined.defects.n_vacancies == 2
