@@ -30,8 +30,9 @@ from dashboards.session import Session
 from dashboards.state import DEFAULT_SEED, DEFAULT_TEST_PROPORTION, Fit, default_descriptor, remembered_fit
 from dashboards.units import units_of
 from ldml.dataset import Dataset
-from ldml.descriptors import Descriptor, check_cutoff_fits
+from ldml.descriptors import Descriptor
 from ldml.errors import InputError
+from ldml.regression.ldml import check_cutoff
 
 
 class ModelPage:
@@ -139,7 +140,7 @@ class ModelPage:
             if data is None:
                 raise InputError("no dataset is open; choose one under Data")
             descriptor = self._form.descriptor()
-            _check_cutoff(descriptor, data)
+            check_cutoff(descriptor, data)
             if self._seed.value is None:
                 raise InputError("the seed of the split is empty; enter a whole number")
             if not data.has_descriptor(descriptor):
@@ -271,23 +272,9 @@ def _what_to_do(data):
     )
 
 
-def _check_cutoff(descriptor, data):
-    cutoff = descriptor.parameters.get("cutoff")
-    if cutoff is not None:
-        for entry, seen in _distinct_cells(data):
-            check_cutoff_fits(cutoff, entry.atoms, seen)
-
-
 def _elements(data):
     """Chemical symbols in a dataset, in the order of the periodic table."""
     if data is None:
         return []
     numbers = np.concatenate([atoms.numbers for atoms in data.bulks] + [entry.atoms.numbers for entry in data.entries])
     return [chemical_symbols[number] for number in np.flatnonzero(np.bincount(numbers))]
-
-
-def _distinct_cells(data):
-    cells = {}
-    for entry in data.entries:
-        cells.setdefault((entry.atoms.cell.array.tobytes(), entry.atoms.pbc.tobytes()), entry)
-    return [(entry, entry.name) for entry in cells.values()]

@@ -231,7 +231,7 @@ class LDML(RegressorMixin, BaseEstimator):
         """
         reference = self._reference(bulk)
         progress = progress or NULL_PROGRESS
-        self._check_cutoff(structures)
+        check_cutoff(self.descriptor, structures)
         X = np.empty((len(structures), len(reference)))
         for i, atoms in enumerate(structures):
             progress.check()
@@ -256,7 +256,7 @@ class LDML(RegressorMixin, BaseEstimator):
         S : (n_atoms,) array, k_B
         """
         reference = self._reference(bulk)
-        self._check_cutoff([atoms])
+        check_cutoff(self.descriptor, [atoms])
         return (self.descriptor.compute(atoms) - reference) @ self.coef_
 
     def score(self, data, y=None, sample_weight=None) -> float:
@@ -291,7 +291,7 @@ class LDML(RegressorMixin, BaseEstimator):
         if not _is_dataset(data):
             return _rows(data, self.n_features_in_)
         self._check_descriptor()
-        self._check_cutoff(data)
+        check_cutoff(self.descriptor, data)
         X = data.descriptor_differences(self.descriptor, progress=progress or NULL_PROGRESS)
         return _rows(X, self.descriptor.n_features)
 
@@ -328,17 +328,31 @@ class LDML(RegressorMixin, BaseEstimator):
         if self.descriptor is None:
             raise InputError("the model has no descriptor and takes arrays only; give one: LDML(descriptor)")
 
-    def _check_cutoff(self, structures: Sequence[Atoms]):
-        cutoff = getattr(self.descriptor, "parameters", {}).get("cutoff")
-        if cutoff is None:
-            return
-        seen = set()
-        names = getattr(structures, "names", range(len(structures)))
-        for name, atoms in zip(names, structures, strict=True):
-            cell = (atoms.cell.array.tobytes(), atoms.pbc.tobytes())
-            if cell not in seen:
-                seen.add(cell)
-                check_cutoff_fits(cutoff, atoms, str(name))
+
+def check_cutoff(descriptor, structures) -> None:
+    """Refuse a cutoff beyond what the cell of a structure supports, one structure of each cell being looked at.
+
+    Parameters
+    ----------
+    descriptor : Descriptor
+    structures : Dataset or sequence of Atoms
+
+    Raises
+    ------
+    InputError
+        Naming the structure.
+    """
+    cutoff = getattr(descriptor, "parameters", {}).get("cutoff")
+    if cutoff is None:
+        return
+    # the entries of a dataset, not its items: those are copies
+    named = ((e.name, e.atoms) for e in structures.entries) if _is_dataset(structures) else enumerate(structures)
+    seen = set()
+    for name, atoms in named:
+        cell = (atoms.cell.array.tobytes(), atoms.pbc.tobytes())
+        if cell not in seen:
+            seen.add(cell)
+            check_cutoff_fits(cutoff, atoms, str(name))
 
 
 def _is_dataset(data) -> bool:
