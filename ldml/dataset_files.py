@@ -43,7 +43,7 @@ CLUSTER_STEP = 1e-7
 LOCAL_ENTROPY_STEP = 1e-7
 """k_B."""
 FEATURE_STEP = 2.0**-26
-"""In standard deviations of a feature: a model fitted to 1,000 structures and its predictions change by 3e-7 k_B."""
+"""In standard deviations of a feature, at most: a model fitted to 1,000 structures and its predictions change by 3e-7 k_B."""
 FORMAT_1_STEP = 1e-7
 MOST_BYTES = 2**32
 """Of one array: a small file cannot ask for more memory than this."""
@@ -180,12 +180,15 @@ def _write_steps(group, key, values, step):
 
 
 def _feature_steps(differences):
-    """Step (n_features,) of each feature; features that do not vary keep 40 bits of their value."""
+    """Step (n_features,) of each feature; features that do not vary keep 40 bits of their value.
+
+    Powers of two: sums of steps are exact, so that a compact file read and written again has the same bytes.
+    """
     if len(differences) == 0:
         return np.ones(differences.shape[1])
     largest = np.abs(differences).max(axis=0)
     steps = np.maximum(FEATURE_STEP * differences.std(axis=0), 2.0**-40 * largest)
-    return np.where(steps > 0, steps, 1.0)
+    return np.exp2(np.floor(np.log2(np.where(steps > 0, steps, 1.0))))
 
 
 def _crystal_part(bulk_totals, bulks, which, n_atoms):

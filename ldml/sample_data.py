@@ -10,7 +10,9 @@ import json
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from ldml.dataset import UNITS, Dataset
 from ldml.errors import InputError
@@ -81,6 +83,8 @@ def generating_command(data: Dataset) -> str:
 def pack_sample(name: str, parts: Iterable[tuple[str, Dataset]], *, title: str = "", origin: str = "") -> dict:
     """Put a dataset among the sample data: its parts written compactly, its record in the manifest.
 
+    Nothing is replaced before all parts are written. Files that only the old record listed stay: see `unlisted_files`.
+
     Parameters
     ----------
     name : str
@@ -98,7 +102,8 @@ def pack_sample(name: str, parts: Iterable[tuple[str, Dataset]], *, title: str =
     Raises
     ------
     InputError
-        If the parts do not go together, a title or an origin is missing, or the files cannot be written.
+        If the parts do not go together, two files or datasets would share a name, a title or an origin is missing, or the
+        files cannot be written.
     """
     folder, manifest, parts = sample_directory(), sample_manifest(), list(parts)
     old = manifest.get(name, {})
@@ -106,13 +111,45 @@ def pack_sample(name: str, parts: Iterable[tuple[str, Dataset]], *, title: str =
     for key, text in described.items():
         if not text:
             raise InputError(f"sample data {name!r} has no {key} yet; give one with --{key}")
+    others = {other: record for other, record in manifest.items() if other != name}
+    _check_file_names([file for file, _ in parts], _listed_files(others))
     merged = Dataset.merged([part for _, part in parts], name=name)
     record = {"files": [], **described, **_counted(merged)}
-    for file, part in parts:
-        part.save(folder / file, compact=True)
-        record["files"].append({"file": file, "sha256": hashlib.sha256((folder / file).read_bytes()).hexdigest()})
+    with _staging(folder) as staging:
+        for file, part in parts:
+            part.save(staging / file, compact=True)
+            record["files"].append({"file": file, "sha256": hashlib.sha256((staging / file).read_bytes()).hexdigest()})
+        for file, _ in parts:
+            os.replace(staging / file, folder / file)
     _write_manifest(folder / MANIFEST, {**manifest, name: record})
     return record
+
+
+def unlisted_files() -> tuple[str, ...]:
+    """Names of data files in the folder of the sample data that no record lists (any more)."""
+    listed = _listed_files(sample_manifest())
+    return tuple(sorted(file.name for file in sample_directory().glob("*.h5") if file.name not in listed))
+
+
+def _listed_files(datasets: dict) -> set[str]:
+    return {part["file"] for record in datasets.values() for part in record["files"]}
+
+
+def _check_file_names(files: list[str], taken: set[str]) -> None:
+    for file in files:
+        if file in taken or files.count(file) > 1:
+            raise InputError(f"two files of the sample data would be named {file!r}; rename this part")
+
+
+@contextmanager
+def _staging(folder: Path) -> Iterator[Path]:
+    """A folder on the disk of the sample data, gone afterwards."""
+    try:
+        staging = TemporaryDirectory(dir=folder, prefix=".packing-")
+    except OSError as error:
+        raise InputError(f"the sample data in {str(folder)!r} cannot be written ({error})") from error
+    with staging as path:
+        yield Path(path)
 
 
 def _counted(data: Dataset) -> dict:

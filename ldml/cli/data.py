@@ -105,6 +105,18 @@ def verify(source, sample, seed, tolerance, local, workers, as_json):
 
     Energies, entropies and forces come from the potential that the dataset names. The exit code is 1 if any differs.
     """
+    try:
+        report = _verified(source, sample, seed, tolerance, local, workers)
+    except KeyboardInterrupt:
+        # click would end with 1, which here says that labels differ
+        click.echo("stopped", err=True)
+        sys.exit(INTERRUPTED)
+    print_result(report, as_json, _comparison_lines(report))
+    if report["different"]:
+        sys.exit(DIFFERENT)
+
+
+def _verified(source, sample, seed, tolerance, local, workers):
     from ldml.dataset import load_dataset
     from ldml.verification import label_check, random_sample
 
@@ -117,15 +129,7 @@ def verify(source, sample, seed, tolerance, local, workers, as_json):
     numbers = random_sample(chosen, sample, np.random.default_rng(seed))
     with_local = next((i for i in numbers if local and chosen.has_local[i]), None)
     tasks = [(chosen.entries[i], i == with_local) for i in numbers]
-    try:
-        found = _recomputed(check, tasks, workers)
-    except KeyboardInterrupt:
-        click.echo("stopped", err=True)
-        sys.exit(INTERRUPTED)
-    report = _comparison(chosen, found, tolerance, seed)
-    print_result(report, as_json, _comparison_lines(report))
-    if report["different"]:
-        sys.exit(DIFFERENT)
+    return _comparison(chosen, _recomputed(check, tasks, workers), tolerance, seed)
 
 
 @data.command()
@@ -162,7 +166,7 @@ def pack(files, name, title, origin, descriptors):
     """Put FILES, the parts of one dataset, among the sample data of this checkout, and write its record."""
     from ldml.dataset import load_dataset
     from ldml.descriptors import get_descriptor
-    from ldml.sample_data import pack_sample, sample_directory
+    from ldml.sample_data import pack_sample, sample_directory, unlisted_files
 
     progress = TerminalProgress()
     parts = [(file.with_suffix(".h5").name, load_dataset(file)) for file in files]
@@ -177,6 +181,8 @@ def pack(files, name, title, origin, descriptors):
         f"{name}: {record['structures']} structures in {len(sizes)} files, {sum(sizes) / 1e6:.1f} MB "
         f"({sum(sizes) / record['structures'] / 1e3:.2f} kB each); sample data {shipped / 1e6:.1f} MB"
     )
+    if unlisted_files():
+        click.echo(f"in no record, so best removed: {', '.join(unlisted_files())}")
 
 
 def _described(record):

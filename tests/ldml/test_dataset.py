@@ -105,6 +105,13 @@ def test_compact_twice_is_compact_once(data, tmp_path):
     _same(once, load_dataset(tmp_path / "b.h5"), 1e-12)
 
 
+def test_a_compact_file_written_again_has_the_same_bytes(data, small_afs, tmp_path):
+    data.descriptor_differences(small_afs)
+    data.save(tmp_path / "a.h5", compact=True)
+    load_dataset(tmp_path / "a.h5").save(tmp_path / "b.h5", compact=True)
+    assert (tmp_path / "a.h5").read_bytes() == (tmp_path / "b.h5").read_bytes()
+
+
 def test_compact_clusters_stay_where_they_are(tmp_path, rng):
     lowest = Atoms(["X"] * 7, positions=rng.uniform(-3, 3, (7, 3)))
     other = Atoms(["X"] * 7, positions=rng.uniform(40, 50, (7, 3)))

@@ -8,7 +8,7 @@ import pytest
 from ldml import sample_data
 from ldml.dataset import Dataset, Entry, load_dataset
 from ldml.errors import InputError
-from ldml.sample_data import MANIFEST, generating_command, pack_sample, sample_manifest, sample_paths
+from ldml.sample_data import MANIFEST, generating_command, pack_sample, sample_manifest, sample_paths, unlisted_files
 from ldml.structures import vacancy_cluster
 
 TEXTS = {"title": "Vacancies", "origin": "made by hand"}
@@ -62,6 +62,32 @@ def test_one_part_is_renewed_alone(folder, parts):
     assert after["files"][1] != before["files"][1]
 
 
+def test_names_of_files_are_used_once(folder, parts):
+    pack_sample("vacancies", parts[:1], **TEXTS)
+    with pytest.raises(InputError, match=r"two files of the sample data would be named 'vacancies-V1.h5'"):
+        pack_sample("others", [(parts[0][0], parts[1][1])], **TEXTS)
+    with pytest.raises(InputError, match=r"would be named 'v.h5'"):
+        pack_sample("others", [("v.h5", part) for _, part in parts], **TEXTS)
+    assert list(sample_manifest()) == ["vacancies"]
+
+
+def test_files_that_no_record_lists(folder, parts):
+    pack_sample("vacancies", parts, **TEXTS)
+    assert unlisted_files() == ()
+    pack_sample("vacancies", parts[:1])
+    assert unlisted_files() == ("vacancies-V3.h5",)
+
+
+def test_nothing_is_replaced_before_all_is_written(folder, parts):
+    pack_sample("vacancies", parts, **TEXTS)
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    first, (file, last) = parts[0][1].subset([]), parts[1]
+    last.entries[1].atoms.positions[0] = float("nan")
+    with pytest.raises(InputError, match="not finite"):
+        pack_sample("vacancies", [(parts[0][0], first), (file, last)])
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+
+
 def test_a_part_that_is_gone_or_has_changed(folder, parts):
     pack_sample("vacancies", parts, **TEXTS)
     path = folder / "vacancies-V3.h5"
@@ -78,7 +104,7 @@ def test_what_is_refused(folder, parts):
     with pytest.raises(InputError, match="has no title yet; give one with --title"):
         pack_sample("vacancies", parts, origin="by hand")
     with pytest.raises(InputError, match="unique"):
-        pack_sample("vacancies", [parts[0], parts[0]], **TEXTS)
+        pack_sample("vacancies", [parts[0], ("again.h5", parts[0][1])], **TEXTS)
     assert [path.name for path in folder.iterdir()] == [MANIFEST]
     with pytest.raises(InputError, match="unknown dataset 'vacancies'"):
         load_dataset("vacancies")

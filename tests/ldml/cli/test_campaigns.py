@@ -176,9 +176,14 @@ def test_an_interrupted_campaign_goes_on_to_the_same_bytes(run, tmp_path, monkey
         report(self, *arguments)
         signal.raise_signal(which)
 
-    with monkeypatch.context() as patch:
-        patch.setattr(Runner, "report", interrupted)
-        stopped = clusters(run)
+    # a shell that runs the tests in the background has them ignore Ctrl+C
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with monkeypatch.context() as patch:
+            patch.setattr(Runner, "report", interrupted)
+            stopped = clusters(run)
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert stopped.exit_code == 130
     assert "stopped: 1 results are safe" in stopped.output
     # a later signal is no longer the campaign's

@@ -17,7 +17,7 @@ from ldml.dataset import Dataset, Entry, load_dataset
 from ldml.entropy import formation_energy
 from ldml.potentials import perfect_crystal
 from ldml.structures import strained, vacancy_cluster
-from ldml.verification import LabelCheck, random_sample
+from ldml.verification import random_sample
 
 
 @pytest.fixture
@@ -173,11 +173,12 @@ def test_verify_refuses(run, saved, iron, metadata, word):
     assert word in result.output
 
 
-def test_an_interrupt(run, saved, iron, monkeypatch):
+@pytest.mark.parametrize("where", ["label_check", "LabelCheck.__call__"])
+def test_an_interrupt(run, saved, iron, monkeypatch, where):
     def interrupted(*arguments, **options):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(LabelCheck, "__call__", interrupted)
+    monkeypatch.setattr(f"ldml.verification.{where}", interrupted)
     assert run("verify", saved(iron)).exit_code == 130
 
 
@@ -223,5 +224,9 @@ def test_pack(run, saved, iron, tmp_path, monkeypatch):
     packed = run("pack", path, "--name", "mine", "--title", "Mine", "--origin", "by hand", "--no-descriptors")
     assert packed.exit_code == 0
     assert "mine: 2 structures in 1 files" in packed.output
+    assert "no record" not in packed.output
+    (folder / "old.h5").touch()
+    again = run("pack", path, "--name", "mine", "--no-descriptors")
+    assert "in no record, so best removed: old.h5" in again.output
     assert run("verify", "mine", "--sample", 1, "--no-local").exit_code == 0
     assert "title: Mine" in run("show", "mine").output
