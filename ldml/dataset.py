@@ -262,13 +262,17 @@ class Dataset(Sequence):
 
     def has_descriptor(self, descriptor) -> bool:
         """Whether the totals of `descriptor` are already at hand."""
+        if getattr(descriptor, "parts", ()):
+            return all(self.has_descriptor(part) for part in descriptor.parts)
         return descriptor.fingerprint in self._features and self._features[descriptor.fingerprint].are_complete
 
     def descriptor_differences(self, descriptor, *, progress: Progress | None = None) -> np.ndarray:
         """D_d - (N_d / N_b) D_b of each structure (paper, Eq. 15), (M, n_features).
 
-        Computed once for each descriptor and kept.
+        Computed once for each descriptor and kept; of descriptors side by side, for each part.
         """
+        if getattr(descriptor, "parts", ()):
+            return np.concatenate([self.descriptor_differences(d, progress=progress) for d in descriptor.parts], axis=1)
         features = self._ensure_features(descriptor, progress or NULL_PROGRESS)
         which = np.array([entry.bulk for entry in self.entries], dtype=int)
         sizes = np.array([len(bulk) for bulk in self.bulks])
@@ -277,6 +281,8 @@ class Dataset(Sequence):
 
     def bulk_descriptor(self, descriptor, i: int = 0) -> np.ndarray:
         """Mean descriptor of an atom of crystal `i`, (n_features,)."""
+        if getattr(descriptor, "parts", ()):
+            return np.concatenate([self.bulk_descriptor(part, i) for part in descriptor.parts])
         return self._ensure_features(descriptor, NULL_PROGRESS).bulk_totals[i] / len(self.bulks[i])
 
     def with_features(self, descriptor, totals: np.ndarray, bulk_totals: np.ndarray) -> None:
@@ -285,7 +291,8 @@ class Dataset(Sequence):
             raise InputError(
                 f"totals of shape {totals.shape} do not have the {descriptor.n_features} features of {descriptor!r}"
             )
-        self.keep_totals(descriptor.fingerprint, totals, bulk_totals)
+        for part, columns in _columns_of_parts(descriptor):
+            self.keep_totals(part.fingerprint, totals[:, columns], bulk_totals[:, columns])
 
     def stored_totals(self) -> dict[str, tuple[np.ndarray, np.ndarray]]:
         """Totals at hand by the fingerprint of their descriptor: (M, n_features) and one row for each crystal."""
@@ -432,6 +439,14 @@ def _united(mappings):
         elif all(value == values[0] for value in values):
             united[key] = values[0]
     return united
+
+
+def _columns_of_parts(descriptor):
+    """Descriptors that stand side by side in `descriptor`, or itself, with their columns."""
+    first = 0
+    for part in getattr(descriptor, "parts", ()) or (descriptor,):
+        yield part, slice(first, first + part.n_features)
+        first += part.n_features
 
 
 def _unknown(rows):

@@ -15,6 +15,8 @@ from ldml.neighbours import cell_heights, neighbour_list
 DUMBBELL_AXES = {"110": (1, 1, 0), "111": (1, 1, 1), "100": (1, 0, 0)}
 MINIMUM_SEPARATION = 0.5
 """Atoms closer than this (Å) are taken for a mistake in the file, not for physics."""
+GREATEST_STRAIN = 0.06
+"""Along an axis, up to which a cell is taken for one of the same crystal."""
 
 
 def supercell(element: str, lattice_constant: float, repeats: int, *, lattice: str = "bcc") -> Atoms:
@@ -63,14 +65,14 @@ def matching_crystal(atoms: Atoms, lattice_constant: float, *, lattice: str = "b
     Parameters
     ----------
     lattice_constant : float, Å
-        Of the unstrained crystal; a cell strained by more than 6 % along an axis is not recognised.
+        Of the unstrained crystal; a cell strained by more than `GREATEST_STRAIN` along an axis is not recognised.
     """
     cell = atoms.cell.array
     lengths = np.diag(cell)
     if np.abs(cell - np.diag(lengths)).max() > 1e-6 or lengths.min() <= 0:
         return None
     repeats = np.rint(lengths / lattice_constant).astype(int)
-    if repeats.min() < 1 or np.abs(lengths / (repeats * lattice_constant) - 1.0).max() > 0.06:
+    if repeats.min() < 1 or np.abs(lengths / (repeats * lattice_constant) - 1.0).max() > GREATEST_STRAIN:
         return None
     crystal = supercell(str(atoms.symbols[0]), lattice_constant, 1, lattice=lattice).repeat(repeats)
     crystal.set_cell(cell, scale_atoms=True)
@@ -85,7 +87,7 @@ def unit_cell_of(crystal: Atoms, lattice_constant: float, *, lattice: str = "bcc
     crystal : Atoms
         One element, in any order of atoms and at any origin.
     lattice_constant : float, Å
-        Of the unstrained crystal; strains up to 6 % along an axis are recognised, as in `matching_crystal`.
+        Of the unstrained crystal; strains up to `GREATEST_STRAIN` along an axis are recognised, as in `matching_crystal`.
     """
     perfect = matching_crystal(crystal, lattice_constant, lattice=lattice)
     if perfect is None or len(perfect) != len(crystal) or len(set(crystal.numbers)) != 1:

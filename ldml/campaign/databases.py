@@ -25,6 +25,8 @@ STRAINED = {"I2": 48, "I3": 122, "I4": 142, "V4": 188}
 """Parents of each class, in the proportions of Table I: 500."""
 SIZED = {"I2": 29, "I3": 73, "I4": 85, "V4": 113}
 """The same for larger cells: 300."""
+RANDOM, RANDOM_PARTS = 1000, 4
+"""Disordered structures, and the parts they are made in."""
 SADDLES = {"I2": 60, "I3": 80, "I4": 80, "V4": 80}
 
 
@@ -82,17 +84,19 @@ DATABASES: dict[str, Database] = {
     "fe-meam-random": Database(
         "Random disorder on minima of fe-meam-8a0 in a 10a0 cell, up to tens of Frenkel pairs",
         {
-            "random": DisorderPlan(
+            f"random-{k + 1}": DisorderPlan(
                 "fe-meam-8a0",
                 REPEATS,
                 tuple(CLASSES),
-                count=1000,
+                count=RANDOM // RANDOM_PARTS,
                 crystal_repeats=10,
                 n_atoms=(5, 10, 20, 40, 60, 80, 100),
                 radius=(9.0, 12.0, 15.0, None),
                 distance=(4.0, 7.0),
                 seed=SEED,
+                first=10_000 * k,
             )
+            for k in range(RANDOM_PARTS)
         },
     ),
     "lj38": Database(

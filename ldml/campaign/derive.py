@@ -100,6 +100,8 @@ class DisorderPlan:
     distance : (float, float), Å
         Least and greatest longest displacement.
     seed : int
+    first : int
+        Number of the first attempt: plans that differ in it only draw different disorder, as parts of one database do.
     attempts_per_structure : int
         The search is given up after this many attempts for each structure wanted.
     """
@@ -113,6 +115,7 @@ class DisorderPlan:
     radius: tuple[float | None, ...]
     distance: tuple[float, float]
     seed: int = 0
+    first: int = 0
     attempts_per_structure: int = 3
 
     label = "random"
@@ -123,8 +126,9 @@ class DisorderPlan:
         home = _home(data, self.repeats)
         target = crystal(home.potential_name, self.crystal_repeats)
         starts = np.flatnonzero(np.isin(data.labels, self.labels))
-        count, numbers = -(-self.count // runner.shard[1]), range(self.count * self.attempts_per_structure)
-        chosen = [int(np.random.default_rng([self.seed, number, 1]).choice(starts)) for number in numbers]
+        count = -(-self.count // runner.shard[1])
+        numbers = range(self.first, self.first + self.count * self.attempts_per_structure)
+        chosen = {number: int(np.random.default_rng([self.seed, number, 1]).choice(starts)) for number in numbers}
         tasks = (
             Task(
                 "disorder",
@@ -140,12 +144,12 @@ class DisorderPlan:
                 },
                 (given(data[i], runner.store),),
             )
-            for number, i in zip(numbers, chosen, strict=True)
+            for number, i in chosen.items()
         )
         entries, failures, distinct = [], Counter(), DistinctMinima()
         n_attempts = 0
         for number, (_, result) in zip(numbers, runner.map(tasks), strict=False):
-            n_attempts = number + 1
+            n_attempts = number + 1 - self.first
             if result is None:
                 continue
             if has_failed(result):

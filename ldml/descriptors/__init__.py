@@ -8,8 +8,10 @@ from typing import Any
 from ldml.descriptors.afs import AFS
 from ldml.descriptors.base import Descriptor, check_cutoff_fits
 from ldml.descriptors.bso4 import BSO4
+from ldml.descriptors.combined import SEPARATOR, Combined, combined
 from ldml.descriptors.parameters import Choice, Flag, Number, Numbers, Parameter, Species
 from ldml.descriptors.scattering import Scattering
+from ldml.descriptors.soft_modes import SoftModes
 from ldml.errors import InputError
 from ldml.registry import Registry
 
@@ -18,25 +20,33 @@ __all__ = [
     "BSO4",
     "DESCRIPTORS",
     "Choice",
+    "Combined",
     "Descriptor",
     "Flag",
     "Number",
     "Numbers",
     "Parameter",
     "Scattering",
+    "SoftModes",
     "Species",
     "check_cutoff_fits",
     "descriptor_from_dict",
     "get_descriptor",
 ]
 
-DESCRIPTORS: Registry[type[Descriptor]] = Registry(
+
+class _Descriptors(Registry[type[Descriptor]]):
+    """The registry; names joined by a plus sign, such as "AFS+BSO4", are descriptors side by side."""
+
+    def __getitem__(self, name: str) -> type[Descriptor]:
+        if name in self._items or SEPARATOR not in str(name):
+            return super().__getitem__(name)
+        return combined(*(super(_Descriptors, self).__getitem__(part.strip()) for part in name.split(SEPARATOR)))
+
+
+DESCRIPTORS: Registry[type[Descriptor]] = _Descriptors(
     "descriptor",
-    {
-        AFS.name: AFS,
-        BSO4.name: BSO4,
-        Scattering.name: Scattering,
-    },
+    {kind.name: kind for kind in (AFS, BSO4, Scattering, SoftModes, combined(AFS, SoftModes))},
 )
 
 
@@ -46,7 +56,7 @@ def get_descriptor(name: str, **parameters) -> Descriptor:
     Parameters
     ----------
     name : str
-        A key of `DESCRIPTORS`.
+        A key of `DESCRIPTORS`, or several joined by plus signs.
     **parameters
         See ``DESCRIPTORS[name].declared_parameters``; those left out take their defaults.
 

@@ -4,7 +4,8 @@ The linear model needs only the sums (paper, Eqs. 13-15); the rows colour the at
 rotation, translation, permutation or wrapping, must add up over supercells and must be smooth where an atom crosses the
 cutoff: ``tests/conformance`` holds every registered one to that.
 
-To add one, write a file with a subclass of `Descriptor` and enter it in the registry of `ldml.descriptors`.
+To add one, write a file with a subclass of `Descriptor` and enter it in the registry of `ldml.descriptors`. Descriptors of
+minima (`needs_minimum`) are functions of a structure with its potential, and keep the symmetries only.
 """
 
 from __future__ import annotations
@@ -64,6 +65,8 @@ class Descriptor(ABC):
     is_local : bool
         Whether the row of an atom knows only its neighbourhood. The rows of a descriptor that is not local are shares of a
         quantity of the whole structure, good for colouring.
+    needs_minimum : bool
+        Whether the structure must be a minimum of a potential, since the numbers are those of its vibrations.
     invariance : float
         How well the numbers keep under rotation, translation and permutation, relative to the largest: rounding, or the error
         of a grid.
@@ -74,6 +77,7 @@ class Descriptor(ABC):
     declared_parameters: ClassVar[tuple[Parameter, ...]]
     letter: ClassVar[str]
     is_local: ClassVar[bool] = True
+    needs_minimum: ClassVar[bool] = False
     invariance: ClassVar[float] = 1e-11
 
     def __init_subclass__(cls, **keywords):

@@ -170,11 +170,12 @@ class ExtendedCrystal:
         return np.where(places < n_sites, places, np.r_[self.extra_sites, 0][np.maximum(places - n_sites, -1)])
 
     def apply_green(self, forces: np.ndarray) -> np.ndarray:
-        """G on forces on the atoms (N_d, 3), ghosts left unforced: displacements (N_d, 3) of the atoms, Å."""
-        on_sites = np.zeros((self.lattice.n_sites, 3))
-        np.add.at(on_sites, self.site_of_atom, forces)
-        displacements = self.lattice.apply(on_sites)[self.site_of_atom]
+        """G on forces on the atoms (N_d, 3) or (N_d, 3, k), ghosts left unforced: displacements of the atoms alike, Å."""
         extra = self.label >= self.lattice.n_sites
+        on_sites = np.zeros((self.lattice.n_sites, *forces.shape[1:]))
+        on_sites[self.label[~extra]] = forces[~extra]
+        np.add.at(on_sites, self.site_of_atom[extra], forces[extra])
+        displacements = self.lattice.apply(on_sites)[self.site_of_atom]
         displacements[extra] += forces[extra] / self.lattice.stiffness
         return displacements
 

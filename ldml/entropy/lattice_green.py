@@ -106,7 +106,7 @@ class LatticeGreen:
         wide = np.ascontiguousarray(vectors, dtype=float).reshape(*self.repeats, 3 * self.n_basis, -1)
         waves = scipy.fft.rfftn(wide, axes=(0, 1, 2), workers=numba.get_num_threads())
         size = waves.shape[3:]
-        answers = _multiply(self._inverse, waves.reshape(-1, *size)).reshape(waves.shape)
+        answers = (self._inverse @ waves.reshape(-1, *size)).reshape(waves.shape)
         return self._to_cells(answers).reshape(vectors.shape)
 
     def green_table(self) -> np.ndarray:
@@ -238,18 +238,6 @@ class LatticeGreen:
         return scipy.fft.irfftn(
             waves, s=self.repeats.tolist(), axes=(0, 1, 2), workers=numba.get_num_threads(), overwrite_x=True
         )
-
-
-@njit(parallel=True, cache=True)
-def _multiply(matrices, vectors):
-    """Product (Q, m, k) of matrices (Q, m, m) with vectors (Q, m, k), one by one."""
-    answers = np.zeros_like(vectors)
-    for q in prange(vectors.shape[0]):
-        for i in range(matrices.shape[1]):
-            for j in range(matrices.shape[2]):
-                for k in range(vectors.shape[2]):
-                    answers[q, i, k] += matrices[q, i, j] * vectors[q, j, k]
-    return answers
 
 
 @njit(parallel=True, cache=True)
