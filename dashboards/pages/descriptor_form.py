@@ -50,6 +50,7 @@ class DescriptorForm:
 
     def __init__(self, descriptor: Descriptor):
         self._elements: tuple[str, ...] = ()
+        self._potential = ""
         self._forms: dict[str, dict[str, _Field]] = {}
         self._listeners: list[Callable[[], None]] = []
         self._kind = pmui.Select(label="Descriptor", options=list(DESCRIPTORS), value=descriptor.name, **_WIDE)
@@ -93,6 +94,13 @@ class DescriptorForm:
             for field in fields.values():
                 field.offer_elements(self._elements)
 
+    def offer_potential(self, name: str) -> None:
+        """Turn descriptors of minima to the potential that the structures are minima of."""
+        self._potential = name
+        for fields in self._forms.values():
+            for field in fields.values():
+                field.offer_potential(name)
+
     def on_change(self, listener: Callable[[], None]) -> None:
         """Call `listener` whenever the form describes something else."""
         self._listeners.append(listener)
@@ -105,6 +113,7 @@ class DescriptorForm:
                 p.name: _Field(p, values.get(p.name, p.default), self._elements, self._changed)
                 for p in kind.declared_parameters
             }
+            self.offer_potential(self._potential)
         fields = self._forms[kind.name].values()
         self._meaning.object = plain(inspect.cleandoc(kind.__doc__ or "").partition("\n\n")[0].replace("\n", " "))
         self._fields.objects = [field.widget for field in fields if not is_rare(field.parameter)]
@@ -156,6 +165,11 @@ class _Field:
                 disabled=not several,
                 label="species" if several else f"species (all are {elements[0]})" if elements else "species",
             )
+
+    def offer_potential(self, name):
+        """Choose a potential, if this is the field for it and knows it."""
+        if self.parameter.name == "potential" and name in self.parameter.choices:
+            self.widget.value = name
 
     def _changed(self):
         problem = ""

@@ -125,6 +125,8 @@ class ModelPage:
         self._job_bar.abandon()
         data = self._state.dataset
         self._form.offer_elements(_elements(data))
+        if data is not None:
+            self._form.offer_potential(data.metadata.get("potential", ""))
         if data is not None and self._state.fit is None:
             with self._session.reporting("Fit"):
                 descriptor = self._form.descriptor()

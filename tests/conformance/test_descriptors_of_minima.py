@@ -67,7 +67,7 @@ def test_what_is_no_minimum_is_refused(descriptor, dumbbell):
         descriptor.total(Atoms("Fe2", positions=[[0.0, 0.0, 0.0], [2.5, 0.0, 0.0]]))
     broken = dumbbell.copy()
     broken.positions[4, 1] = np.nan
-    with pytest.raises(StructureError, match="atom 4 .* not finite"):
+    with pytest.raises(StructureError, match=r"atom 4 .* not finite"):
         descriptor.total(broken)
 
 

@@ -163,3 +163,14 @@ def test_a_species_field_needs_no_dataset():
     form = DescriptorForm(Everything())
     assert form.inputs["species"].disabled
     assert isinstance(Everything.declared_parameters[-1], Species)
+
+
+def test_descriptors_of_minima_follow_the_potential_of_the_data():
+    form = DescriptorForm(get_descriptor("AFS"))
+    form.offer_potential("Fe-AM04")
+    form.choose("AFS+SoftModes")
+    assert form.descriptor().potential == "Fe-AM04"
+    form.offer_potential("Fe-EtesamiAsadi2018")
+    assert form.descriptor().potential == "Fe-EtesamiAsadi2018"
+    form.offer_potential("one that is not known")
+    assert form.descriptor().potential == "Fe-EtesamiAsadi2018"
