@@ -27,7 +27,9 @@ def test_features_are_those_of_the_parts(both, atoms):
     assert np.array_equal(both.compute(atoms), np.hstack([part.compute(atoms) for part in parts]))
     assert np.array_equal(both.total(atoms), np.concatenate([part.total(atoms) for part in parts]))
     assert both.feature_names == parts[0].feature_names + parts[1].feature_names
-    assert [index["part"] for index in both.feature_indices] == ["AFS"] * parts[0].n_features + ["BSO4"] * parts[1].n_features
+    assert [index["part"] for index in both.feature_indices] == ["AFS"] * parts[0].n_features + ["BSO4"] * parts[
+        1
+    ].n_features
     assert np.array_equal(both.trivial_features, np.concatenate([part.trivial_features for part in parts]))
 
 
@@ -47,7 +49,9 @@ def test_a_dataset_computes_each_part_once(both, atoms, monkeypatch):
     data = Dataset.from_entries("one", [crystal], [Entry(atoms=atoms, label="V1", name="a", formation_entropy=1.0)])
     expected = both.total(atoms) - both.total(crystal)
     assert not data.has_descriptor(both)
-    np.testing.assert_allclose(data.descriptor_differences(both)[0], expected, rtol=1e-12, atol=1e-12 * abs(expected).max())
+    np.testing.assert_allclose(
+        data.descriptor_differences(both)[0], expected, rtol=1e-12, atol=1e-12 * abs(expected).max()
+    )
     assert data.has_descriptor(both)
     assert data.has_descriptor(both.parts[1])
     np.testing.assert_array_equal(data.bulk_descriptor(both), both.total(crystal) / len(crystal))

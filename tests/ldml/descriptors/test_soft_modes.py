@@ -47,7 +47,7 @@ def displacements_from(atoms, centre):
 def test_cells_of_another_crystal_are_refused(am04, crystal4):
     slab = crystal4.copy()
     slab.pbc = (True, True, False)
-    with pytest.raises(InputError, match="periodic supercell of the crystal of Fe-AM04"):
+    with pytest.raises(InputError, match=r"periodic supercell of the crystal of Fe-AM04"):
         SoftModes(potential="Fe-AM04").total(slab)
     with pytest.raises(InputError, match="out of range"):
         SoftModes(levels=(0.0,))
