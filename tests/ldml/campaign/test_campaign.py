@@ -1,8 +1,10 @@
 """Whole campaigns: the same bytes however often they are killed, however many work on them, and wherever."""
 
+import json
 import os
 import subprocess
 import sys
+import threading
 import time
 
 import numpy as np
@@ -109,6 +111,43 @@ def test_an_unreachable_scheduler_is_said_in_time(tmp_path, monkeypatch):
     with pytest.raises(InputError, match=r"no Dask scheduler answers at 'tcp://127.0.0.1:9'"):
         run_campaign("clusters", CLUSTERS, store=tmp_path, dask="tcp://127.0.0.1:9")
     assert time.monotonic() - begun < 15.0
+
+
+@pytest.fixture
+def dask_scheduler(tmp_path):
+    """A scheduler and a worker in processes of their own: the first process, and its address."""
+    file = tmp_path / "scheduler.json"
+    options = ["--no-dashboard", "--scheduler-file", str(file)]
+    commands = (
+        ["distributed.cli.dask_scheduler", "--host", "127.0.0.1", "--port", "0", *options],
+        ["distributed.cli.dask_worker", "--no-nanny", "--nthreads", "1", *options],
+    )
+    processes = [subprocess.Popen([sys.executable, "-m", *command], stderr=subprocess.DEVNULL) for command in commands]
+    while not file.exists() or not file.stat().st_size:
+        time.sleep(0.05)
+    yield processes[0], json.loads(file.read_text())["address"]
+    for process in processes:
+        process.kill()
+        process.wait()
+
+
+def test_a_scheduler_that_dies_loses_nothing_finished(defects, dask_scheduler, tmp_path):
+    process, address = dask_scheduler
+    store = tmp_path / "store"
+
+    def kill_after_the_first_result():
+        while not files(store):
+            time.sleep(0.02)
+        process.kill()
+
+    watcher = threading.Thread(target=kill_after_the_first_result, daemon=True)
+    watcher.start()
+    with pytest.raises(InputError, match=r"scheduler at .* is gone; what was finished is in the store"):
+        run_campaign("defects", DEFECTS, store=store, dask=address)
+    finished = files(store)
+    assert finished
+    assert saved(run_campaign("defects", DEFECTS, store=store), tmp_path / "resumed.h5") == defects[1]
+    assert finished.items() <= files(store).items()
 
 
 def test_a_status_says_what_was_done(defects):
