@@ -69,7 +69,7 @@ def main() -> None:
         data = drawn(data, arguments.structures)
     print(f"{'':<48}{'n':>6}{'D':>6}{'RMSE k_B':>9}{'MAE k_B':>9}  {'change':<16}{'µs/atom':>9}")
     local = [kind for name, kind in DESCRIPTORS.items() if kind.is_local and name != "AFS"]
-    others = [kind for kind in DESCRIPTORS.values() if not kind.is_local]
+    others = [kind for kind in DESCRIPTORS.values() if not kind.is_local and not kind.needs_minimum]
     rows = [("AFS", choices) for choices in [*VARIANTS, *SIZES]] + [(kind.name, {}) for kind in local]
     print_fits(data, rows)
     if others:

@@ -6,7 +6,7 @@ import holoviews as hv
 import numpy as np
 from bokeh.models import HoverTool
 
-from dashboards.figures.style import class_colour, plot_options
+from dashboards.figures.style import LEGEND_ROWS, class_colour, plot_options
 
 MIN_BINS, MAX_BINS = 24, 60
 
@@ -36,6 +36,7 @@ def class_histogram(values, labels, *, x_label: str, height: int = 380) -> hv.Ov
         xlim=(float(edges[0]) - room, float(edges[-1]) + room),
         ylim=(0.0, 1.55 * highest),  # room for the legend
         legend_position="top_right",
+        legend_cols=-(-len(counts) // LEGEND_ROWS),
     )
 
 

@@ -10,7 +10,7 @@ from bokeh.events import Tap
 from bokeh.models import ColumnDataSource, CustomJS, HoverTool, Range1d
 from bokeh.plotting import figure
 
-from dashboards.figures.style import NEUTRAL, TEST, TRAIN, class_colour, styled_figure
+from dashboards.figures.style import LEGEND_ROWS, NEUTRAL, TEST, TRAIN, class_colour, styled_figure
 
 SELECTION, POINTS = "selection", "points"
 """Names of the ring around the structure in view, and of the structures."""
@@ -84,7 +84,7 @@ def parity_plot(true, predicted, labels, names, test, *, height: int = 640) -> f
     plot.js_on_event(Tap, CustomJS(args={"hover": hover}, code=_HIDE_TOOLTIP))
     plot.legend.location = "top_left"
     plot.legend.click_policy = "hide"
-    plot.legend.ncols = 2
+    plot.legend.ncols = 2 * -(-len(np.unique(labels)) // LEGEND_ROWS)
     plot.legend.label_text_font_size = "12px"
     plot.legend.background_fill_alpha = 0.7
     return plot

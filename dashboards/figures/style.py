@@ -17,6 +17,8 @@ NEUTRAL = "#8c8c8c"
 """For guides and what belongs to no class; readable on white and on black."""
 
 TRAIN, TEST = BLUE, VERMILLION
+LEGEND_ROWS = 4
+"""Rows of a legend that the room above the data holds; more entries go into more columns."""
 
 _CLASSES = {
     "I1": BLUE,

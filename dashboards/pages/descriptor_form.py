@@ -50,7 +50,7 @@ class DescriptorForm:
 
     def __init__(self, descriptor: Descriptor):
         self._elements: tuple[str, ...] = ()
-        self._potential = ""
+        self._potential, self._length = "", "Å"
         self._forms: dict[str, dict[str, _Field]] = {}
         self._listeners: list[Callable[[], None]] = []
         self._kind = pmui.Select(label="Descriptor", options=list(DESCRIPTORS), value=descriptor.name, **_WIDE)
@@ -101,6 +101,13 @@ class DescriptorForm:
             for field in fields.values():
                 field.offer_potential(name)
 
+    def offer_length(self, unit: str) -> None:
+        """Say that the lengths of the structures are in `unit`."""
+        self._length = unit
+        for fields in self._forms.values():
+            for field in fields.values():
+                field.offer_length(unit)
+
     def on_change(self, listener: Callable[[], None]) -> None:
         """Call `listener` whenever the form describes something else."""
         self._listeners.append(listener)
@@ -114,6 +121,7 @@ class DescriptorForm:
                 for p in kind.declared_parameters
             }
             self.offer_potential(self._potential)
+            self.offer_length(self._length)
         fields = self._forms[kind.name].values()
         self._meaning.object = plain(inspect.cleandoc(kind.__doc__ or "").partition("\n\n")[0].replace("\n", " "))
         self._fields.objects = [field.widget for field in fields if not is_rare(field.parameter)]
@@ -165,6 +173,11 @@ class _Field:
                 disabled=not several,
                 label="species" if several else f"species (all are {elements[0]})" if elements else "species",
             )
+
+    def offer_length(self, unit):
+        """Name a length in the label with this unit."""
+        if self.parameter.unit == "Å":
+            self.widget.label = f"{self.parameter.name} ({unit})"
 
     def offer_potential(self, name):
         """Choose a potential, if this is the field for it and knows it."""

@@ -127,6 +127,7 @@ class ModelPage:
         self._form.offer_elements(_elements(data))
         if data is not None:
             self._form.offer_potential(data.metadata.get("potential", ""))
+            self._form.offer_length(units_of(data).length)
         if data is not None and self._state.fit is None:
             with self._session.reporting("Fit"):
                 descriptor = self._form.descriptor()

@@ -39,6 +39,7 @@ NOT_LOCAL = (
 """For a descriptor that is not local."""
 BOTH_SHELLS = 1.394
 """Radius between the second and the third shell of bcc, in nearest-neighbour distances; it holds one shell of fcc."""
+LONG_LIST = 1000
 _ALL = "all classes"
 _COUNTED = ("n_vacancies", "n_interstitials")
 """Quantities that the Wigner-Seitz analysis of the page tells anyway."""
@@ -372,7 +373,9 @@ class StructurePage:
         name = str(data.names[i])
         self._following = True
         try:
-            self._name.param.update(options=self._names if name in self._names else [name, *self._names], value=name)
+            options = self._names if name in self._names else [name, *self._names]
+            # a list of thousands is slow to unfold and of no use unless something narrows it down
+            self._name.param.update(options=options, value=name, min_characters=2 if len(options) > LONG_LIST else 0)
         finally:
             self._following = False
 

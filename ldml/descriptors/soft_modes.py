@@ -22,7 +22,7 @@ from ase import Atoms
 from ldml.descriptors.base import Descriptor
 from ldml.descriptors.parameters import Choice, Numbers
 from ldml.entropy.lattice_green import LatticeGreen
-from ldml.entropy.relative_modes import relative_modes
+from ldml.entropy.relative_modes import RelativeModes, relative_modes
 from ldml.errors import InputError
 from ldml.potentials import POTENTIALS, get_potential
 from ldml.structures import GREATEST_STRAIN, supercell
@@ -65,13 +65,14 @@ class SoftModes(Descriptor):
         return tuple({"s": level} for level in self.levels)
 
     def _compute(self, atoms: Atoms) -> np.ndarray:
-        modes = self._modes(atoms)
+        modes = self.modes(atoms)
         return modes.shares @ self._excess(modes.values).T
 
     def _total(self, atoms: Atoms) -> np.ndarray:
-        return self._excess(self._modes(atoms).values).sum(axis=1)
+        return self._excess(self.modes(atoms).values).sum(axis=1)
 
-    def _modes(self, atoms):
+    def modes(self, atoms: Atoms) -> RelativeModes:
+        """The modes behind the features, of a relaxed structure."""
         below = max((level for level in self.levels if level < 1.0), default=LEVELS[0])
         above = min((level for level in self.levels if level > 1.0), default=LEVELS[1])
         return relative_modes(atoms, _crystal_of(self.potential, atoms), below=below, above=above)

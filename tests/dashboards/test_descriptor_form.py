@@ -174,3 +174,11 @@ def test_descriptors_of_minima_follow_the_potential_of_the_data():
     assert form.descriptor().potential == "Fe-EtesamiAsadi2018"
     form.offer_potential("one that is not known")
     assert form.descriptor().potential == "Fe-EtesamiAsadi2018"
+
+
+def test_lengths_are_named_in_the_unit_of_the_data():
+    form = DescriptorForm(get_descriptor("AFS"))
+    form.offer_length("σ")
+    assert form.inputs["cutoff"].label == "cutoff (σ)"
+    form.choose("BSO4")
+    assert form.inputs["cutoff"].label == "cutoff (σ)"
