@@ -25,7 +25,16 @@ from ldml.potentials import perfect_crystal
 from ldml.structures import interstitial_cluster
 
 CELL_POTENTIAL = "Fe-AM04"
-LEVELS = ((0.1,), (0.2,), (0.3,), (0.4,), (0.5,), (0.1, 0.2, 0.3, 0.4), (0.1, 0.2, 0.3, 0.4, 0.5), (0.1, 0.2, 0.3, 0.4, 0.5, 2.0))
+LEVELS = (
+    (0.1,),
+    (0.2,),
+    (0.3,),
+    (0.4,),
+    (0.5,),
+    (0.1, 0.2, 0.3, 0.4),
+    (0.1, 0.2, 0.3, 0.4, 0.5),
+    (0.1, 0.2, 0.3, 0.4, 0.5, 2.0),
+)
 
 
 def main() -> None:
@@ -44,7 +53,9 @@ def main() -> None:
 def print_cells(cells) -> None:
     """The modes and costs of one dumbbell."""
     unit = perfect_crystal(CELL_POTENTIAL, 1)
-    print(f"{'cell':>6}{'atoms':>8}  {'lowest mu':<24}{'F(0.5) k_B':>11}  {'lowest of H, eV/Å²':<24}{'modes s':>9}{'exact s':>9}")
+    print(
+        f"{'cell':>6}{'atoms':>8}  {'lowest mu':<24}{'F(0.5) k_B':>11}  {'lowest of H, eV/Å²':<24}{'modes s':>9}{'exact s':>9}"
+    )
     for n in cells:
         lattice = LatticeGreen(unit, n, CELL_POTENTIAL)
         atoms = relax_newton(interstitial_cluster(lattice.crystal(), 1), lattice).atoms
@@ -74,7 +85,10 @@ def timed(function, *arguments):
 
 def drawn(data: Dataset, n: int) -> Dataset:
     """`n` structures at random, as many of each of the paper's classes as there are."""
-    rng, labels = np.random.default_rng(0), [label for label in ("I2", "I3", "I4", "V4") if (data.labels == label).any()]
+    rng, labels = (
+        np.random.default_rng(0),
+        [label for label in ("I2", "I3", "I4", "V4") if (data.labels == label).any()],
+    )
     chosen = [rng.permutation(np.flatnonzero(data.labels == label))[: n // len(labels)] for label in labels]
     return data.subset(np.sort(np.concatenate(chosen)))
 
