@@ -26,7 +26,8 @@ from ldml.descriptors import check_cutoff_fits
 from ldml.errors import InputError
 from ldml.evaluation.metrics import mae, rmse
 from ldml.progress import NULL_PROGRESS, Progress
-from ldml.regression.evidence import EvidenceRidge, predictive_std
+from ldml.regression.evidence import EvidenceRidge
+from ldml.regression.uncertainty import ONE_SIGMA, Calibration, leverages
 
 MIN_RELATIVE_RMS = 1e-6
 """Descriptor columns with an RMS below this fraction of the largest are left out: rounding of large sums."""
@@ -79,6 +80,8 @@ class LDML(RegressorMixin, BaseEstimator):
         1/sigma^2 of the labels, k_B^-2; None if the regressor gives no posterior.
     posterior_covariance_ : (n_features, n_features) array or None
         Covariance of the weights of the scaled columns, k_B^2.
+    calibration_ : Calibration or None
+        Errors of the training structures, each left out; None if the regressor gives no posterior.
     bulk_descriptor_ : (n_features,) array or None
         Mean descriptor of an atom in the perfect crystal; None if unknown or not unique.
     regressor_ : estimator
@@ -100,7 +103,7 @@ class LDML(RegressorMixin, BaseEstimator):
         self.regressor = regressor
         self.min_relative_rms = min_relative_rms
 
-    def fit(self, data, y=None, *, bulk_descriptor=None, progress: Progress | None = None):
+    def fit(self, data, y=None, *, groups=None, bulk_descriptor=None, progress: Progress | None = None):
         """Find the weights.
 
         Parameters
@@ -109,6 +112,9 @@ class LDML(RegressorMixin, BaseEstimator):
             Structures with known formation entropies, or their descriptor differences.
         y : (n_structures,) array, k_B
             Formation entropies, if `data` is an array.
+        groups : (n_structures,) array, optional
+            Structures that belong together, such as the copies of one parent, if `data` is an array: they are left out together
+            when errors are calibrated. A dataset knows its parents.
         bulk_descriptor : (n_features,) array, optional
             Mean descriptor of an atom in the perfect crystal, if `data` is an array: local entropies need it.
         progress : Progress, optional
@@ -132,6 +138,7 @@ class LDML(RegressorMixin, BaseEstimator):
             scale[self.descriptor.trivial_features] = np.inf  # what is left of a count is the error of a grid
         regressor = EvidenceRidge() if self.regressor is None else clone(self.regressor)
         self._take_weights(regressor.fit(X / scale, y), scale)
+        self.calibration_ = self._calibrated(data, X, y, groups)
         self.n_features_in_ = X.shape[1]
         self.bulk_descriptor_ = (
             None if bulk_descriptor is None else _rows(np.atleast_2d(bulk_descriptor), X.shape[1])[0]
@@ -181,10 +188,8 @@ class LDML(RegressorMixin, BaseEstimator):
         ----------
         data : Dataset or (n_structures, n_features) array
         return_std : bool
-            Return the standard deviation of the prediction too. It knows the noise of the labels and the
-            spread of the weights, not the misfit of the linear model, which dominates for entropies computed
-            exactly: it is too small. Use it to rank structures, and calibrate it before quoting it as an
-            error.
+            Return the standard deviation of the prediction too: 68 % of the training structures, left out, were predicted
+            within theirs. Errors have longer tails than normal ones: take intervals from `predict_interval`.
         progress : Progress, optional
 
         Returns
@@ -197,11 +202,86 @@ class LDML(RegressorMixin, BaseEstimator):
         X = self._differences(data, progress)
         if not return_std:
             return X @ self.coef_
-        if self.posterior_covariance_ is None:
-            raise InputError(
-                "this model has no posterior, hence no standard deviation; fit it with the default regressor"
-            )
-        return X @ self.coef_, predictive_std(X / self.scale_, self.posterior_covariance_, self.noise_precision_)
+        return X @ self.coef_, self._half_width(data, X, ONE_SIGMA)
+
+    def predict_interval(self, data, coverage: float = 0.9, *, progress: Progress | None = None):
+        """Intervals that hold the exact formation entropies with a given probability (see `ldml.regression.uncertainty`).
+
+        Parameters
+        ----------
+        data : Dataset or (n_structures, n_features) array
+            The classes of a dataset are looked at: intervals of a class that the model never saw are never narrower than
+            its typical error.
+        coverage : float
+        progress : Progress, optional
+
+        Returns
+        -------
+        low, high : (n_structures,) arrays, k_B
+
+        Raises
+        ------
+        InputError
+            If the model has no calibration, or not enough training structures for this coverage.
+        """
+        self._check_fitted()
+        X = self._differences(data, progress)
+        predicted, half = X @ self.coef_, self._half_width(data, X, coverage)
+        return predicted - half, predicted + half
+
+    def half_width(self, X: np.ndarray, coverage: float = 0.9, *, unseen=False) -> np.ndarray:
+        """Half the width of `predict_interval`, (n_structures,), k_B, of descriptor differences (n_structures, n_features).
+
+        Parameters
+        ----------
+        X, coverage
+            As in `predict_interval`.
+        unseen : bool or (n_structures,) bool array
+            Whether a structure is of a class that the model never saw.
+        """
+        self._check_fitted()
+        return self._calibration().half_width(self._leverages(self._differences(X, None)), coverage, unseen=unseen)
+
+    def extrapolation(self, data, *, progress: Progress | None = None) -> np.ndarray:
+        """How far outside the training set structures lie, (n_structures,).
+
+        The root of their leverage, relative to that of the outermost hundredth of the training set: below 1 the model
+        interpolates, above 1 its prediction is a guess.
+
+        Parameters
+        ----------
+        data : Dataset or (n_structures, n_features) array
+        progress : Progress, optional
+        """
+        self._check_fitted()
+        return self._calibration().extrapolation(self._leverages(self._differences(data, progress)))
+
+    def structure_differences(
+        self, structures: Sequence[Atoms], *, bulk: Atoms | None = None, progress: Progress | None = None
+    ) -> np.ndarray:
+        """Descriptor differences of structures that are in no dataset, as `predict` and `predict_interval` take them.
+
+        Parameters
+        ----------
+        structures : sequence of Atoms
+        bulk : Atoms, optional
+            Perfect crystal to refer to, a unit cell will do; by default that of the training set. A strained defect
+            belongs with the strained crystal.
+        progress : Progress, optional
+
+        Returns
+        -------
+        (n_structures, n_features) array
+        """
+        reference = self._reference(bulk)
+        progress = progress or NULL_PROGRESS
+        check_cutoff(self.descriptor, structures)
+        X = np.empty((len(structures), len(reference)))
+        for i, atoms in enumerate(structures):
+            progress.check()
+            X[i] = self.descriptor.total(atoms) - len(atoms) * reference
+            progress.update(i + 1, len(structures), "descriptors")
+        return X
 
     def predict_structures(
         self,
@@ -215,13 +295,10 @@ class LDML(RegressorMixin, BaseEstimator):
 
         Parameters
         ----------
-        structures : sequence of Atoms
+        structures, bulk, progress
+            As in `structure_differences`.
         return_std : bool
             As in `predict`.
-        bulk : Atoms, optional
-            Perfect crystal to refer to, a unit cell will do; by default that of the training set. A strained defect
-            belongs with the strained crystal.
-        progress : Progress, optional
 
         Returns
         -------
@@ -229,17 +306,9 @@ class LDML(RegressorMixin, BaseEstimator):
         std : (n_structures,) array, k_B
             Only with `return_std`.
         """
-        reference = self._reference(bulk)
-        progress = progress or NULL_PROGRESS
-        check_cutoff(self.descriptor, structures)
-        X = np.empty((len(structures), len(reference)))
-        for i, atoms in enumerate(structures):
-            progress.check()
-            X[i] = self.descriptor.total(atoms) - len(atoms) * reference
-            progress.update(i + 1, len(structures), "descriptors")
-        return self.predict(X, return_std)
+        return self.predict(self.structure_differences(structures, bulk=bulk, progress=progress), return_std)
 
-    def predict_local(self, atoms: Atoms, *, bulk: Atoms | None = None) -> np.ndarray:
+    def predict_local(self, atoms: Atoms, return_std=False, *, bulk: Atoms | None = None):
         """Share of each atom in the formation entropy, w . (D_i - D_b / N_b); sums to S_f.
 
         Fitted on totals alone, the shares are one of many decompositions of the same sum: only the sum is determined,
@@ -248,16 +317,28 @@ class LDML(RegressorMixin, BaseEstimator):
         Parameters
         ----------
         atoms : Atoms
+        return_std : bool
+            Return the standard deviation of each share too, by the same scale of errors as that of totals.
         bulk : Atoms, optional
             Perfect crystal to refer to; by default that of the training set.
 
         Returns
         -------
         S : (n_atoms,) array, k_B
+        std : (n_atoms,) array, k_B
+            Only with `return_std`.
         """
-        reference = self._reference(bulk)
-        check_cutoff(self.descriptor, [atoms])
-        return (self.descriptor.compute(atoms) - reference) @ self.coef_
+        D = self._local_differences(atoms, bulk)
+        if not return_std:
+            return D @ self.coef_
+        return D @ self.coef_, self._calibration().half_width(self._leverages(D), ONE_SIGMA)
+
+    def local_extrapolation(self, atoms: Atoms, *, bulk: Atoms | None = None) -> np.ndarray:
+        """How far outside the training set the surroundings of each atom lie, (n_atoms,), as in `extrapolation`.
+
+        Above 1 a single atom is more unusual than nearly every whole structure that the model was fitted on.
+        """
+        return self._calibration().extrapolation(self._leverages(self._local_differences(atoms, bulk)))
 
     def score(self, data, y=None, sample_weight=None) -> float:
         """Coefficient of determination R^2 of the prediction; 1 is perfect, 0 as good as the mean.
@@ -286,6 +367,41 @@ class LDML(RegressorMixin, BaseEstimator):
 
         self._check_fitted()
         write_model(self, path, licence=licence)
+
+    def _local_differences(self, atoms, bulk):
+        reference = self._reference(bulk)
+        check_cutoff(self.descriptor, [atoms])
+        return self.descriptor.compute(atoms) - reference
+
+    def _calibrated(self, data, X, y, groups):
+        if self.posterior_covariance_ is None:
+            return None
+        classes = ()
+        if _is_dataset(data):
+            groups, classes = data.parents, sorted(set(data.labels.tolist()))
+        return Calibration.of_training(
+            X / self.scale_, y - X @ self.coef_, self._inverse(), groups=groups, classes=classes
+        )
+
+    def _calibration(self):
+        if self.calibration_ is None:
+            raise InputError(
+                "this model has no calibrated errors: its regressor has no posterior, or it was read from a file of an earlier "
+                "version; fit it again with the default regressor"
+            )
+        return self.calibration_
+
+    def _half_width(self, data, X, coverage):
+        calibration = self._calibration()
+        unseen = calibration.is_unseen(data.labels) if _is_dataset(data) else False
+        return calibration.half_width(self._leverages(X), coverage, unseen=unseen)
+
+    def _leverages(self, X):
+        return leverages(X / self.scale_, self._inverse())
+
+    def _inverse(self):
+        """(X^T X + ridge)^-1 of the scaled training rows."""
+        return self.posterior_covariance_ * self.noise_precision_
 
     def _differences(self, data, progress):
         if not _is_dataset(data):

@@ -1,8 +1,8 @@
 """One file for a fitted model: weights, descriptor, posterior and provenance, readable without this package.
 
 An uncompressed zip archive of ``model.json`` (everything with a name), ``coef.npy``, ``scale.npy`` and, if
-known, ``bulk_descriptor.npy`` and ``posterior_covariance.npy`` (float64), and ``sha256``, the digest of the
-others in alphabetical order. Nothing in it is executed on reading: no pickle, no code, only numbers and names
+known, ``bulk_descriptor.npy``, ``posterior_covariance.npy``, ``calibration_scores.npy`` and ``calibration_errors.npy``
+(float64), and ``sha256``, the digest of the others in alphabetical order. Format 1 knew no calibration. Nothing in it is executed on reading: no pickle, no code, only numbers and names
 checked against what a model must hold. The digest finds damage and careless edits; it is no signature, so
 trust a file as far as its source.
 """
@@ -25,15 +25,16 @@ from ldml.descriptors import descriptor_from_dict
 from ldml.errors import InputError
 from ldml.regression.evidence import EvidenceRidge
 from ldml.regression.ldml import LDML
+from ldml.regression.uncertainty import Calibration
 
 FORMAT = "ldml-model"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 MAX_BYTES = 512 * 2**20
 """Largest file read: a posterior of 8,000 descriptor components."""
 
 _HEADER, _DIGEST = "model.json", "sha256"
 _REQUIRED = ("coef.npy", "scale.npy")
-_OPTIONAL = ("bulk_descriptor.npy", "posterior_covariance.npy")
+_OPTIONAL = ("bulk_descriptor.npy", "posterior_covariance.npy", "calibration_scores.npy", "calibration_errors.npy")
 _MAX_HEADER_BYTES = 2**20
 
 
@@ -52,11 +53,14 @@ def write_model(model: LDML, path, *, licence: str | None = None) -> None:
     InputError
         If the folder does not exist.
     """
+    calibration = model.calibration_
     arrays = {
         "coef.npy": model.coef_,
         "scale.npy": model.scale_,
         "bulk_descriptor.npy": model.bulk_descriptor_,
         "posterior_covariance.npy": model.posterior_covariance_,
+        "calibration_scores.npy": None if calibration is None else calibration.scores,
+        "calibration_errors.npy": None if calibration is None else calibration.errors,
     }
     members = {name: _npy(array) for name, array in arrays.items() if array is not None}
     members[_HEADER] = json.dumps(_header(model, licence), indent=1, sort_keys=True, allow_nan=False).encode()
@@ -107,6 +111,7 @@ def load_model(path) -> LDML:
 def _header(model, licence):
     descriptor = model.descriptor
     regressor = EvidenceRidge() if model.regressor is None else model.regressor
+    calibration = model.calibration_
     training = {k: v for k, v in model.training_.items() if k not in ("created", "ldml_version")}
     return {
         "format": FORMAT,
@@ -119,6 +124,9 @@ def _header(model, licence):
         "regressor_parameters": regressor.get_params() if isinstance(regressor, EvidenceRidge) else None,
         "min_relative_rms": model.min_relative_rms,
         "noise_precision": model.noise_precision_,
+        "calibration": None
+        if calibration is None
+        else {"edge": calibration.edge, "classes": list(calibration.classes)},
         "n_features": model.n_features_in_,
         "training": training,
         "units": {"entropy": "k_B"},
@@ -221,7 +229,12 @@ def _model_of(header, arrays):
         min_relative_rms=float(header["min_relative_rms"]),
     )
     n_features = header["n_features"]
-    shapes = {"posterior_covariance.npy": (n_features, n_features)}
+    n_scores = (len(arrays["calibration_scores.npy"]),) if "calibration_scores.npy" in arrays else None
+    shapes = {
+        "posterior_covariance.npy": (n_features, n_features),
+        "calibration_scores.npy": n_scores,
+        "calibration_errors.npy": n_scores,
+    }
     for name, array in arrays.items():
         if array.shape != shapes.get(name, (n_features,)):
             raise ValueError(f"{name} has shape {array.shape} for {n_features} descriptor components")
@@ -240,6 +253,7 @@ def _model_of(header, arrays):
         raise ValueError("it has a posterior without a noise level or the reverse")
     if model.noise_precision_ is not None and not 0 < model.noise_precision_ < math.inf:
         raise ValueError(f"its noise precision is {model.noise_precision_}")
+    model.calibration_ = _calibration_of(header.get("calibration"), arrays)
     model.n_features_in_ = n_features
     model.training_ = {
         **header["training"],
@@ -248,3 +262,14 @@ def _model_of(header, arrays):
         "ldml_version": str(header["ldml_version"]),
     }
     return model
+
+
+def _calibration_of(record, arrays):
+    if record is None:
+        return None
+    scores, errors = arrays["calibration_scores.npy"], arrays["calibration_errors.npy"]
+    if not all((np.diff(values) >= 0).all() and (values >= 0).all() for values in (scores, errors)):
+        raise ValueError("the errors of its calibration are not in ascending order")
+    if not 0 < record["edge"] < math.inf:
+        raise ValueError(f"the edge of its training set is {record['edge']}")
+    return Calibration(scores, errors, float(record["edge"]), tuple(str(c) for c in record["classes"]))

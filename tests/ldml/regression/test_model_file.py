@@ -156,9 +156,32 @@ def test_edited_without_a_new_checksum(saved):
 
 
 def test_newer_format(saved):
-    edit_header(saved, format_version=2)
-    with pytest.raises(InputError, match="model format 2; this ldml reads up to 1: upgrade"):
+    edit_header(saved, format_version=3)
+    with pytest.raises(InputError, match="model format 3; this ldml reads up to 2: upgrade"):
         load_model(saved)
+
+
+def test_the_first_format_knows_no_calibration(tmp_path):
+    X = np.random.default_rng(0).normal(size=(30, 4))
+    model = LDML().fit(X, X.sum(axis=1))
+    model.calibration_ = None
+    model.save(tmp_path / "m.ldml")
+    edit_header(tmp_path / "m.ldml", format_version=1)
+    loaded = load_model(tmp_path / "m.ldml")
+    assert np.array_equal(loaded.predict(X), model.predict(X))
+    with pytest.raises(InputError, match="no calibrated errors.*fit it again"):
+        loaded.predict_interval(X)
+
+
+@pytest.mark.parametrize(
+    "changes", [{"calibration": {"edge": -1.0, "classes": []}}, {"calibration": {"classes": []}}, {"calibration": 7}]
+)
+def test_calibrations_that_lie(tmp_path, changes):
+    X = np.random.default_rng(0).normal(size=(30, 4))
+    LDML().fit(X, X.sum(axis=1)).save(tmp_path / "m.ldml")
+    edit_header(tmp_path / "m.ldml", **changes)
+    with pytest.raises(InputError, match="not a valid model"):
+        load_model(tmp_path / "m.ldml")
 
 
 def test_foreign_files(tmp_path):
