@@ -2,9 +2,9 @@
 
 An uncompressed zip archive of ``model.json`` (everything with a name), ``coef.npy``, ``scale.npy`` and, if
 known, ``bulk_descriptor.npy``, ``posterior_covariance.npy``, ``calibration_scores.npy`` and ``calibration_errors.npy``
-(float64), and ``sha256``, the digest of the others in alphabetical order. Format 1 knew no calibration. Nothing in it is executed on reading: no pickle, no code, only numbers and names
-checked against what a model must hold. The digest finds damage and careless edits; it is no signature, so
-trust a file as far as its source.
+(float64), and ``sha256``, the digest of the others in alphabetical order. Format 1 knew no calibration. Nothing in it is
+executed on reading: no pickle, no code, only numbers and names checked against what a model must hold. The digest finds
+damage and careless edits; it is no signature, so trust a file as far as its source.
 """
 
 from __future__ import annotations

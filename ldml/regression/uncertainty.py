@@ -10,8 +10,8 @@ what the model was fitted on, which is what a leverage measures. So errors are c
 
     P( |S - S'| <= q_c sqrt(h(x)) ) = c,        q_c the quantile c of |e_out| / sqrt(h_out)
 
-which is conformal prediction with the leverage as measure of difficulty, and assumes no distribution of errors. For a structure of a
-class that the model never saw the interval is no narrower than the quantile c of |e_out| itself: a new class may be hard
+which is conformal prediction with the leverage as measure of difficulty, and assumes no distribution of errors. For a structure
+of a class that the model never saw the interval is no narrower than the quantile c of |e_out| itself: a new class may be hard
 where its leverages are small.
 
 Sources: D. M. Allen, Technometrics 16, 125 (1974) (errors left out); R. F. Barber, E. J. Candes, A. Ramdas, R. J. Tibshirani, Ann.

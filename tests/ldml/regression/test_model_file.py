@@ -169,7 +169,7 @@ def test_the_first_format_knows_no_calibration(tmp_path):
     edit_header(tmp_path / "m.ldml", format_version=1)
     loaded = load_model(tmp_path / "m.ldml")
     assert np.array_equal(loaded.predict(X), model.predict(X))
-    with pytest.raises(InputError, match="no calibrated errors.*fit it again"):
+    with pytest.raises(InputError, match=r"no calibrated errors.*fit it again"):
         loaded.predict_interval(X)
 
 

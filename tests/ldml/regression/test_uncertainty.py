@@ -95,7 +95,7 @@ def test_a_new_class_gets_at_least_its_typical_error():
 
 def test_coverage_must_be_possible(ridge):
     model = LDML().fit(ridge[0], ridge[1])
-    with pytest.raises(InputError, match="40 training structures cannot tell an interval of coverage 0.99"):
+    with pytest.raises(InputError, match=r"40 training structures cannot tell an interval of coverage 0\.99"):
         model.predict_interval(ridge[0], 0.99)
     for coverage in (0.0, 1.0, -1, 90, float("nan")):
         with pytest.raises(InputError, match="no probability"):
