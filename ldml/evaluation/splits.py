@@ -92,6 +92,7 @@ def split_curve(
     proportions: Sequence[float] = PROPORTIONS,
     n_repeats: int = 100,
     seed: int = 0,
+    grouped: bool = False,
     progress: Progress | None = None,
 ) -> SplitCurve:
     """Train and test errors of `LDML` against the proportion of test structures.
@@ -107,6 +108,8 @@ def split_curve(
         Random splits of each proportion.
     seed : int
         Seed of the random orders; the first repeats do not depend on `n_repeats`.
+    grouped : bool
+        Hold out whole parents with all their copies (`Dataset.parents`).
     progress : Progress, optional
 
     Returns
@@ -119,13 +122,17 @@ def split_curve(
         If a label is missing, or a proportion leaves fewer than two structures to train or none to test.
     """
     X, y = LDML(descriptor).training_rows(data, progress=progress)
-    return split_curve_arrays(X, y, proportions=proportions, n_repeats=n_repeats, seed=seed, progress=progress)
+    groups = data.parents if grouped else None
+    return split_curve_arrays(
+        X, y, groups=groups, proportions=proportions, n_repeats=n_repeats, seed=seed, progress=progress
+    )
 
 
 def split_curve_arrays(
     X: np.ndarray,
     y: np.ndarray,
     *,
+    groups: np.ndarray | None = None,
     proportions: Sequence[float] = PROPORTIONS,
     n_repeats: int = 100,
     seed: int = 0,
@@ -142,6 +149,8 @@ def split_curve_arrays(
         Descriptor differences D_d - (N_d / N_b) D_b.
     y : (n_structures,) array, k_B
         Formation entropies.
+    groups : (n_structures,) array, optional
+        Structures of one group are held out together; a test set is then the whole groups that come nearest to its size.
     proportions, n_repeats, seed, progress
         As in `split_curve`.
     n_threads : int, optional
@@ -173,8 +182,8 @@ def split_curve_arrays(
         for start in range(0, n_repeats, n_threads):
             progress.check()
             batch = range(start, min(start + n_threads, n_repeats))
-            orders = [rng.permutation(len(y)) for _ in batch]
-            for repeat, result in zip(batch, pool.map(lambda o: _one_order(X, y, o, n_test), orders), strict=True):
+            orders = [_order(rng, n_test, len(y), groups) for _ in batch]
+            for repeat, result in zip(batch, pool.map(lambda o: _one_order(X, y, *o), orders), strict=True):
                 errors[:, :, repeat] = result
             progress.update(batch[-1] + 1, n_repeats, "splits")
     return SplitCurve(proportions, n_test, *errors, n_structures=len(y), n_features=X.shape[1], seed=seed)
@@ -213,6 +222,22 @@ def _test_sizes(proportions, n_structures):
             f"{n_structures - n} to train; at least 1 and 2 are needed"
         )
     return n_test
+
+
+def _order(rng, n_test, n_structures, groups):
+    """A random order of the structures, and where it is cut for each test set."""
+    if groups is None:
+        return rng.permutation(n_structures), n_test
+    names, places = np.unique(groups, return_inverse=True)
+    rank = rng.permutation(len(names))[places]
+    ends = np.cumsum(np.bincount(rank))
+    inner = ends[ends <= n_structures - 2]
+    if not len(inner):
+        raise InputError(
+            f"{len(names)} groups of structures cannot be split: at least two are needed, one of them to train"
+        )
+    nearest = inner[np.abs(inner[None, :] - n_test[:, None]).argmin(axis=1)]
+    return np.argsort(rank, kind="stable"), nearest
 
 
 def _one_order(X, y, order, n_test):

@@ -134,8 +134,6 @@ class LDML(RegressorMixin, BaseEstimator):
         if _is_dataset(data):
             bulk_descriptor = data.bulk_descriptor(self.descriptor) if len(data.bulks) == 1 else None
         scale = column_scale(np.mean(X**2, axis=0), self.min_relative_rms)
-        if self.descriptor is not None:
-            scale[self.descriptor.trivial_features] = np.inf  # what is left of a count is the error of a grid
         regressor = EvidenceRidge() if self.regressor is None else clone(self.regressor)
         self._take_weights(regressor.fit(X / scale, y), scale)
         self.calibration_ = self._calibrated(data, X, y, groups)
@@ -179,6 +177,8 @@ class LDML(RegressorMixin, BaseEstimator):
             raise InputError(f"{len(X)} rows of descriptors but {len(y)} formation entropies; give one for each row")
         if len(y) < 2:
             raise InputError(f"a fit needs at least 2 structures, got {len(y)}")
+        if self.descriptor is not None and self.descriptor.trivial_features.any():
+            X = np.where(self.descriptor.trivial_features, 0.0, X)  # what is left of a count is the error of a grid
         return X, y
 
     def predict(self, data, return_std=False, *, progress: Progress | None = None):

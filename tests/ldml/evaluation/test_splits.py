@@ -105,6 +105,7 @@ def test_datasets():
 
     class Forty:
         n_features = 40
+        trivial_features = np.zeros(40, dtype=bool)
         parameters = {}  # noqa: RUF012
 
     curve = split_curve(Stored(), Forty(), n_repeats=2, proportions=[0.3])
