@@ -27,8 +27,10 @@ from ldml.errors import InputError
 from ldml.evaluation.metrics import mae, rmse
 from ldml.progress import NULL_PROGRESS, Progress
 from ldml.regression.evidence import EvidenceRidge
+from ldml.regression.local_targets import LocalTargets, cross_validated_weight, fit_with_local
 from ldml.regression.uncertainty import ONE_SIGMA, Calibration, leverages
 
+CROSS_VALIDATE = "cross-validate"
 MIN_RELATIVE_RMS = 1e-6
 """Descriptor columns with an RMS below this fraction of the largest are left out: rounding of large sums."""
 
@@ -103,7 +105,9 @@ class LDML(RegressorMixin, BaseEstimator):
         self.regressor = regressor
         self.min_relative_rms = min_relative_rms
 
-    def fit(self, data, y=None, *, groups=None, bulk_descriptor=None, progress: Progress | None = None):
+    def fit(
+        self, data, y=None, *, groups=None, bulk_descriptor=None, local_weight=None, progress: Progress | None = None
+    ):
         """Find the weights.
 
         Parameters
@@ -117,6 +121,9 @@ class LDML(RegressorMixin, BaseEstimator):
             when errors are calibrated. A dataset knows its parents.
         bulk_descriptor : (n_features,) array, optional
             Mean descriptor of an atom in the perfect crystal, if `data` is an array: local entropies need it.
+        local_weight : float or "cross-validate", optional
+            Fit the exact local entropies of a dataset beside the totals, with this weight (see
+            `ldml.regression.local_targets`).
         progress : Progress, optional
             Watches the descriptors being computed.
 
@@ -135,8 +142,13 @@ class LDML(RegressorMixin, BaseEstimator):
             bulk_descriptor = data.bulk_descriptor(self.descriptor) if len(data.bulks) == 1 else None
         scale = column_scale(np.mean(X**2, axis=0), self.min_relative_rms)
         regressor = EvidenceRidge() if self.regressor is None else clone(self.regressor)
-        self._take_weights(regressor.fit(X / scale, y), scale)
-        self.calibration_ = self._calibrated(data, X, y, groups)
+        groups = data.parents if _is_dataset(data) else groups
+        local, weight = self._local_targets(data, regressor, X, y, scale, groups, local_weight, progress)
+        fitted = regressor.fit(X / scale, y) if local is None else fit_with_local(regressor, X, y, scale, local, weight)
+        self._take_weights(fitted, scale)
+        # the atoms of these structures would still be there if their total were left out
+        counted = np.ones(len(y), dtype=bool) if local is None else ~np.isin(np.arange(len(y)), local.index)
+        self.calibration_ = self._calibrated(data, X, y, groups, counted)
         self.n_features_in_ = X.shape[1]
         self.bulk_descriptor_ = (
             None if bulk_descriptor is None else _rows(np.atleast_2d(bulk_descriptor), X.shape[1])[0]
@@ -144,6 +156,7 @@ class LDML(RegressorMixin, BaseEstimator):
         self.training_ = {
             **_provenance(data, X, y),
             "regressor": type(self.regressor_).__name__,
+            **({} if local is None else {"local_weight": weight, "n_local": len(local.index)}),
             "rmse": rmse(y, X @ self.coef_),
             "mae": mae(y, X @ self.coef_),
         }
@@ -373,14 +386,27 @@ class LDML(RegressorMixin, BaseEstimator):
         check_cutoff(self.descriptor, [atoms])
         return self.descriptor.compute(atoms) - reference
 
-    def _calibrated(self, data, X, y, groups):
-        if self.posterior_covariance_ is None:
+    def _local_targets(self, data, regressor, X, y, scale, groups, local_weight, progress):
+        """Sums over atoms with exact entropies and their weight, or nothing if they are not asked for."""
+        if local_weight is None:
+            return None, None
+        if not _is_dataset(data):
+            raise InputError("local_weight needs a dataset with exact local entropies; an array holds none")
+        local = LocalTargets.of_dataset(data, self.descriptor, progress=progress)
+        if local_weight == CROSS_VALIDATE:
+            local_weight = cross_validated_weight(regressor, X, y, scale, local, groups, progress=progress)
+        return local, local_weight
+
+    def _calibrated(self, data, X, y, groups, counted):
+        if self.posterior_covariance_ is None or not counted.any():
             return None
-        classes = ()
-        if _is_dataset(data):
-            groups, classes = data.parents, sorted(set(data.labels.tolist()))
+        classes = sorted(set(data.labels.tolist())) if _is_dataset(data) else ()
         return Calibration.of_training(
-            X / self.scale_, y - X @ self.coef_, self._inverse(), groups=groups, classes=classes
+            X[counted] / self.scale_,
+            (y - X @ self.coef_)[counted],
+            self._inverse(),
+            groups=None if groups is None else np.asarray(groups)[counted],
+            classes=classes,
         )
 
     def _calibration(self):
