@@ -15,7 +15,7 @@ from ldml.cli.databases import generate
 from ldml.cli.descriptors import describe
 from ldml.cli.figures import figure
 from ldml.cli.reference import entropy, prefactor, relax
-from ldml.cli.surrogate import fit, predict
+from ldml.cli.surrogate import evaluate, fit, predict
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -24,5 +24,5 @@ def main():
     """Vibrational entropy of crystal defects: exact, and learned by a linear model."""
 
 
-for verb in (relax, entropy, prefactor, describe, fit, predict, generate, campaign, data, figure, serve):
+for verb in (relax, entropy, prefactor, describe, fit, predict, evaluate, generate, campaign, data, figure, serve):
     main.add_command(verb)

@@ -127,7 +127,7 @@ class Fold:
     rmse, mae : float, k_B
         On what was left out.
     covered : float
-        Share of it inside the intervals of probability `COVERAGE`; NaN without calibration.
+        Share of it inside the intervals of probability `COVERAGE`; NaN without calibration, or with too few structures for it.
     half_width : float, k_B
         Median of half their widths.
     outside : float
@@ -290,11 +290,11 @@ def _folds(model, X, y, labels, parents, splits, progress):
         fitted = LDML(regressor=model.regressor, min_relative_rms=model.min_relative_rms)
         fitted.fit(X[train], y[train], groups=parents[train])
         predicted = fitted.predict(X[test])
-        if fitted.calibration_ is None:
-            half, outside = np.full(len(test), np.nan), np.nan
-        else:
-            half = fitted.half_width(X[test], COVERAGE, unseen=~np.isin(labels[test], labels[train]))
+        half, outside = np.full(len(test), np.nan), np.nan
+        if fitted.calibration_ is not None:
             outside = float((fitted.extrapolation(X[test]) > 1).mean())
+            if fitted.calibration_.largest_coverage >= COVERAGE:
+                half = fitted.half_width(X[test], COVERAGE, unseen=~np.isin(labels[test], labels[train]))
         errors = y[test] - predicted
         covered = np.nan if np.isnan(half).any() else float((np.abs(errors) <= half).mean())
         folds.append(

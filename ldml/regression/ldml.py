@@ -19,6 +19,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from ase import Atoms
+from ase.data import chemical_symbols
 from sklearn.base import BaseEstimator, RegressorMixin, clone
 from sklearn.metrics import r2_score
 
@@ -212,7 +213,7 @@ class LDML(RegressorMixin, BaseEstimator):
             Only with `return_std`.
         """
         self._check_fitted()
-        X = self._differences(data, progress)
+        X = self._differences_to_predict(data, progress)
         if not return_std:
             return X @ self.coef_
         return X @ self.coef_, self._half_width(data, X, ONE_SIGMA)
@@ -238,7 +239,7 @@ class LDML(RegressorMixin, BaseEstimator):
             If the model has no calibration, or not enough training structures for this coverage.
         """
         self._check_fitted()
-        X = self._differences(data, progress)
+        X = self._differences_to_predict(data, progress)
         predicted, half = X @ self.coef_, self._half_width(data, X, coverage)
         return predicted - half, predicted + half
 
@@ -253,7 +254,9 @@ class LDML(RegressorMixin, BaseEstimator):
             Whether a structure is of a class that the model never saw.
         """
         self._check_fitted()
-        return self._calibration().half_width(self._leverages(self._differences(X, None)), coverage, unseen=unseen)
+        return self._calibration().half_width(
+            self._leverages(self._differences_to_predict(X, None)), coverage, unseen=unseen
+        )
 
     def extrapolation(self, data, *, progress: Progress | None = None) -> np.ndarray:
         """How far outside the training set structures lie, (n_structures,).
@@ -267,7 +270,7 @@ class LDML(RegressorMixin, BaseEstimator):
         progress : Progress, optional
         """
         self._check_fitted()
-        return self._calibration().extrapolation(self._leverages(self._differences(data, progress)))
+        return self._calibration().extrapolation(self._leverages(self._differences_to_predict(data, progress)))
 
     def structure_differences(
         self, structures: Sequence[Atoms], *, bulk: Atoms | None = None, progress: Progress | None = None
@@ -288,6 +291,7 @@ class LDML(RegressorMixin, BaseEstimator):
         """
         reference = self._reference(bulk)
         progress = progress or NULL_PROGRESS
+        self._check_elements(structures)
         check_cutoff(self.descriptor, structures)
         X = np.empty((len(structures), len(reference)))
         for i, atoms in enumerate(structures):
@@ -383,8 +387,19 @@ class LDML(RegressorMixin, BaseEstimator):
 
     def _local_differences(self, atoms, bulk):
         reference = self._reference(bulk)
+        self._check_elements([atoms])
         check_cutoff(self.descriptor, [atoms])
         return self.descriptor.compute(atoms) - reference
+
+    def _check_elements(self, structures):
+        known = set(self.training_.get("elements", ()))
+        for number, atoms in enumerate(structures):
+            unknown = sorted(set(atoms.get_chemical_symbols()) - known)
+            if known and unknown:
+                raise InputError(
+                    f"structure {number} holds {', '.join(unknown)}, and the model was fitted on {', '.join(sorted(known))} only; "
+                    f"fit one on structures with these elements"
+                )
 
     def _local_targets(self, data, regressor, X, y, scale, groups, local_weight, progress):
         """Sums over atoms with exact entropies and their weight, or nothing if they are not asked for."""
@@ -433,9 +448,20 @@ class LDML(RegressorMixin, BaseEstimator):
         if not _is_dataset(data):
             return _rows(data, self.n_features_in_)
         self._check_descriptor()
+        _check_one_physics(data, self.descriptor)
         check_cutoff(self.descriptor, data)
         X = data.descriptor_differences(self.descriptor, progress=progress or NULL_PROGRESS)
         return _rows(X, self.descriptor.n_features)
+
+    def _differences_to_predict(self, data, progress):
+        fitted = self.training_.get("potential", "")
+        potential = data.metadata.get("potential", "") if _is_dataset(data) else ""
+        if potential and fitted and fitted != potential:
+            raise InputError(
+                f"the model was fitted on {fitted} and {data.name!r} is of {potential}: entropies of one say nothing of the other; "
+                f"fit a model on this potential"
+            )
+        return self._differences(data, progress)
 
     def _take_weights(self, regressor, scale):
         if np.any(np.asarray(getattr(regressor, "intercept_", 0.0)) != 0):
@@ -531,6 +557,24 @@ def _labels(y):
     return y
 
 
+def _check_one_physics(data, descriptor):
+    """Refuse entropies of several potentials or units as one, and a descriptor of another potential."""
+    parts = [data.metadata, *data.metadata.get("parts", ())]
+    for key in ("potential", "units"):
+        found = {str(part[key]) for part in parts if part.get(key)}
+        if len(found) > 1:
+            raise InputError(
+                f"{data.name!r} mixes structures of different {key}: {' and '.join(sorted(found))}; fit them one by one"
+            )
+    potential = data.metadata.get("potential", "")
+    described = getattr(descriptor, "parameters", {}).get("potential", potential)
+    if potential and described != potential:
+        raise InputError(
+            f"{data.name!r} holds minima of {potential}, the descriptor is for those of {described}; give it "
+            f"potential={potential!r}"
+        )
+
+
 def _known_labels(data):
     y = np.asarray(data.formation_entropy, dtype=float)
     missing = np.flatnonzero(~np.isfinite(y))
@@ -559,6 +603,13 @@ def _provenance(data, X, y):
         "fingerprint": str(getattr(data, "fingerprint", "")),
         "potential": str(metadata.get("potential", "")),
         "licence": str(metadata.get("licence", "")),
+        "elements": _elements(data),
         "n_structures": len(y),
         "sha256": hashlib.sha256(np.ascontiguousarray(X).tobytes() + y.tobytes()).hexdigest(),
     }
+
+
+def _elements(data):
+    """Symbols of the elements of a dataset, sorted; none for an array."""
+    entries = data.entries if _is_dataset(data) else ()
+    return sorted({chemical_symbols[number] for entry in entries for number in set(entry.atoms.numbers.tolist())})

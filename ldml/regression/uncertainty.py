@@ -79,6 +79,11 @@ class Calibration:
             classes=tuple(str(c) for c in classes),
         )
 
+    @property
+    def largest_coverage(self) -> float:
+        """Probability of the widest interval that so many training structures can tell."""
+        return len(self.scores) / (len(self.scores) + 1)
+
     def half_width(self, leverages: np.ndarray, coverage: float, *, unseen=False) -> np.ndarray:
         """Half the width of intervals that hold the exact value with probability `coverage`, k_B.
 
@@ -118,7 +123,7 @@ class Calibration:
         if rank >= len(self.scores):
             raise InputError(
                 f"{len(self.scores)} training structures cannot tell an interval of coverage {coverage:g}; "
-                f"ask for at most {len(self.scores) / (len(self.scores) + 1):.3g} or fit on more"
+                f"ask for at most {self.largest_coverage:.3g} or fit on more"
             )
         return rank
 

@@ -96,6 +96,7 @@ def test_datasets():
     class Stored:
         formation_entropy = y
         names = np.arange(len(y)).astype(str)
+        name, metadata, parts = "stored", {}, ()
 
         def descriptor_differences(self, descriptor, *, progress=None):
             return X

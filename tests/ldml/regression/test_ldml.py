@@ -248,3 +248,36 @@ def test_cutoff_beyond_half_the_cell(data, descriptor):
     for predict in (model.predict_local, lambda atoms: model.predict_structures([atoms])):
         with pytest.raises(InputError, match="more than half"):
             predict(small)
+
+
+def test_a_refit_may_be_on_another_potential(data, descriptor):
+    model = LDML(descriptor).fit(data)
+    other = Dataset.from_entries("other", data.bulks, data.entries, {"potential": "another"})
+    with pytest.raises(InputError, match="fitted on none and 'other' is of another"):
+        model.predict(other)
+    assert model.fit(other).training_["potential"] == "another"
+
+
+def test_several_potentials_or_units_are_not_fitted_as_one(data, descriptor):
+    half = [data.subset(np.arange(15)), data.subset(np.arange(15, 30))]
+    for key, values in (("potential", ("A", "B")), ("units", ({"entropy": "k_B"}, {"entropy": "eV/K"}))):
+        parts = [
+            Dataset.from_entries(f"part {v}", p.bulks, p.entries, {key: v}) for v, p in zip(values, half, strict=True)
+        ]
+        with pytest.raises(InputError, match=f"mixes structures of different {key}"):
+            LDML(descriptor).fit(Dataset.merged(parts))
+
+
+def test_a_descriptor_of_another_potential_is_refused(data, descriptor, monkeypatch):
+    monkeypatch.setattr(type(descriptor), "parameters", {"potential": "Fe-AM04", "cutoff": 4.2})
+    with pytest.raises(InputError, match="minima of none, the descriptor is for those of Fe-AM04"):
+        LDML(descriptor).fit(data)
+
+
+def test_elements_never_seen_are_refused(data, descriptor):
+    model = LDML(descriptor).fit(data)
+    atoms = data[0].copy()
+    atoms.symbols[3] = "Cu"
+    for predict in (lambda: model.predict_structures([data[1], atoms]), lambda: model.predict_local(atoms)):
+        with pytest.raises(InputError, match="holds Cu, and the model was fitted on Fe only"):
+            predict()
