@@ -1,4 +1,4 @@
-"""``ldml figure``: the paper's figures and tables of databases."""
+"""``ldml figure``: the paper's figures and tables."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from ldml.errors import InputError
 @json_option
 @clear_errors
 def figure(name, sources, output, listing, as_json):
-    """Make a figure or a table of databases: NAME is 4, 5, table1 or landscape.
+    """Make a figure or a table of databases: NAME is 2a to 2d, 3a, 3b, 4, 5, 6a, 6b, 7, table1 or landscape.
 
     The numbers behind it are printed; with --json all of them, and a picture only where --output says.
     """

@@ -10,8 +10,10 @@ from click.testing import CliRunner
 
 from ldml.cli import main
 from ldml.dataset import Dataset, Entry
+from ldml.descriptors import get_descriptor
 from ldml.figures import FIGURES
-from ldml.structures import interstitial_cluster, vacancy_cluster
+from ldml.figures.parity import draw_parity
+from ldml.structures import interstitial_cluster, strained, vacancy_cluster
 
 
 @pytest.fixture
@@ -34,12 +36,47 @@ def database(tmp_path_factory, crystal4):
     return path
 
 
+@pytest.fixture(scope="module")
+def learned(tmp_path_factory, crystal4):
+    """Two databases of the paper's classes, at rest and strained, with totals of all descriptors made up."""
+    rng, folder = np.random.default_rng(0), tmp_path_factory.mktemp("learned")
+    paths = []
+    for name, crystal in (("mine", crystal4), ("stretched", strained(crystal4, 0.01))):
+        seeds = [vacancy_cluster(crystal, 4), interstitial_cluster(crystal, 2)] * 15
+        entries = [
+            Entry(atoms, "V4" if k % 2 == 0 else "I2", f"{name}{k}", float(rng.normal(10.0)))
+            for k, atoms in enumerate(seeds)
+        ]
+        data = Dataset.from_entries(name, [crystal], entries, {"potential": "Fe-AM04"})
+        for descriptor in map(get_descriptor, ("AFS", "BSO4", "Scattering")):
+            data.with_features(
+                descriptor, rng.normal(size=(30, descriptor.n_features)), np.zeros((1, descriptor.n_features))
+            )
+        paths.append(folder / f"{name}.h5")
+        data.save(paths[-1])
+    return paths
+
+
+@pytest.fixture
+def sources(database, learned, monkeypatch):
+    """The options that name the data of a figure; few repeats, since thirty structures split in no time only once."""
+    monkeypatch.setattr("ldml.figures.parity.N_REPEATS", 1)
+
+    def of(name):
+        kind = FIGURES[name]
+        if kind.draw is not draw_parity:
+            return ("--data", database)
+        return tuple(word for path in learned[: len(kind.datasets)] for word in ("--data", path))
+
+    return of
+
+
 @pytest.mark.parametrize("name", FIGURES)
-def test_every_figure_is_written_in_every_format(name, run, database, tmp_path):
+def test_every_figure_is_written_in_every_format(name, run, sources, tmp_path):
     beginnings = {".png": b"\x89PNG", ".svg": b"<?xml", ".pdf": b"%PDF", ".md": b"**Fe-AM04**", ".csv": b"dataset,"}
     for suffix in FIGURES[name].suffixes:
         file = tmp_path / f"it{suffix}"
-        result = run(name, "--data", database, "-o", file)
+        result = run(name, *sources(name), "-o", file)
         assert result.exit_code == 0, result.output
         assert file.read_bytes().startswith(beginnings[suffix])
         assert f"written to {file}" in result.output
@@ -47,9 +84,9 @@ def test_every_figure_is_written_in_every_format(name, run, database, tmp_path):
 
 
 @pytest.mark.parametrize("name", FIGURES)
-def test_json_holds_the_numbers_and_draws_nothing(name, run, database, tmp_path, monkeypatch):
+def test_json_holds_the_numbers_and_draws_nothing(name, run, sources, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    record = json.loads(run(name, "--data", database, "--json").output)
+    record = json.loads(run(name, *sources(name), "--json").output)
     assert record["figure"] == name
     assert record["units"]["entropy"] == "k_B"
     assert "output" not in record
