@@ -80,7 +80,9 @@ def generating_command(data: Dataset) -> str:
     return commands if isinstance(commands, str) else " && ".join(dict.fromkeys(filter(None, commands)))
 
 
-def pack_sample(name: str, parts: Iterable[tuple[str, Dataset]], *, title: str = "", origin: str = "") -> dict:
+def pack_sample(
+    name: str, parts: Iterable[tuple[str, Dataset]], *, title: str = "", origin: str = "", kept: Iterable[str] = ()
+) -> dict:
     """Put a dataset among the sample data: its parts written compactly, its record in the manifest.
 
     Nothing is replaced before all parts are written. Files that only the old record listed stay: see `unlisted_files`.
@@ -93,6 +95,8 @@ def pack_sample(name: str, parts: Iterable[tuple[str, Dataset]], *, title: str =
         File name and content of each.
     title, origin : str
         Those of the record replaced unless given.
+    kept : iterable of str
+        File names of parts that are among the sample data already and stay as they are, byte by byte.
 
     Returns
     -------
@@ -115,12 +119,16 @@ def pack_sample(name: str, parts: Iterable[tuple[str, Dataset]], *, title: str =
     _check_file_names([file for file, _ in parts], _listed_files(others))
     merged = Dataset.merged([part for _, part in parts], name=name)
     record = {"files": [], **described, **_counted(merged)}
+    kept = set(kept)
     with _staging(folder) as staging:
         for file, part in parts:
-            part.save(staging / file, compact=True)
-            record["files"].append({"file": file, "sha256": hashlib.sha256((staging / file).read_bytes()).hexdigest()})
+            if file not in kept:
+                part.save(staging / file, compact=True)
+            content = ((folder if file in kept else staging) / file).read_bytes()
+            record["files"].append({"file": file, "sha256": hashlib.sha256(content).hexdigest()})
         for file, _ in parts:
-            os.replace(staging / file, folder / file)
+            if file not in kept:
+                os.replace(staging / file, folder / file)
     _write_manifest(folder / MANIFEST, {**manifest, name: record})
     return record
 

@@ -163,7 +163,10 @@ def export(source, output):
 )  # fmt: skip
 @clear_errors
 def pack(files, name, title, origin, descriptors):
-    """Put FILES, the parts of one dataset, among the sample data of this checkout, and write its record."""
+    """Put FILES, the parts of one dataset, among the sample data of this checkout, and write its record.
+
+    Files that lie there already stay as they are.
+    """
     from ldml.dataset import load_dataset
     from ldml.descriptors import get_descriptor
     from ldml.sample_data import pack_sample, sample_directory, unlisted_files
@@ -172,9 +175,10 @@ def pack(files, name, title, origin, descriptors):
     parts = [(file.with_suffix(".h5").name, load_dataset(file)) for file in files]
     if descriptors:
         for _, part in parts:
-            part.descriptor_differences(get_descriptor("AFS"), progress=progress)
+            part.descriptor_differences(get_descriptor("AFS"), progress=progress)  # at hand in files that are kept
     progress.finish()
-    record = pack_sample(name, parts, title=title, origin=origin)
+    kept = [file.name for file in files if file.resolve().parent == sample_directory()]
+    record = pack_sample(name, parts, title=title, origin=origin, kept=kept)
     sizes = [(sample_directory() / part["file"]).stat().st_size for part in record["files"]]
     shipped = sum(file.stat().st_size for file in sample_directory().iterdir())
     click.echo(

@@ -124,3 +124,15 @@ def test_one_command_for_all_parts(parts):
 
 def test_nobody_knows_the_command(parts):
     assert generating_command(Dataset.from_entries("x", parts[0][1].bulks, [])) == ""
+
+
+def test_files_that_are_there_already_stay_byte_by_byte(folder, parts):
+    pack_sample("vacancies", parts, **TEXTS)
+    path = folder / parts[0][0]
+    with open(path, "ab") as file:
+        file.write(b" written by an earlier release")
+    content = path.read_bytes()
+    record = pack_sample("vacancies", parts, kept=[parts[0][0]])
+    assert path.read_bytes() == content
+    assert record["files"][0]["sha256"] == hashlib.sha256(content).hexdigest()
+    assert pack_sample("vacancies", parts)["files"][0] != record["files"][0]
