@@ -53,7 +53,7 @@ class SoftModes(Descriptor):
         Numbers(
             name="levels",
             symbol="s",
-            default=(0.1, 0.2, 0.3, 0.4, 0.5, 2.0),
+            default=(0.1, 0.2, 0.3, 0.4, 0.5),
             bounds=LEVELS,
             doc="Stiffnesses relative to the crystal: each makes a feature of the modes softer, or stiffer if it is above 1.",
         ),

@@ -8,6 +8,8 @@ S and S' true and predicted entropies of M structures, k_B.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from ldml.errors import InputError
@@ -41,6 +43,26 @@ def mae(true: np.ndarray, predicted: np.ndarray) -> float:
         If the arrays are empty, differ in shape or hold values that are not finite.
     """
     return float(np.mean(np.abs(_errors(true, predicted))))
+
+
+def r2_within(true: Sequence[tuple[np.ndarray, np.ndarray]], predicted: Sequence[np.ndarray]) -> tuple[float, float]:
+    """R² and RMSE of the entropies of chosen atoms, all structures together.
+
+    Parameters
+    ----------
+    true : sequence of ((N,) array, (N,) bool array)
+        Exact local entropies (k_B) of each structure, and which atoms count.
+    predicted : sequence of (N,) arrays, k_B
+
+    Raises
+    ------
+    InputError
+        As `rmse`.
+    """
+    exact = np.concatenate([values[counted] for values, counted in true])
+    learned = np.concatenate([values[counted] for (_, counted), values in zip(true, predicted, strict=True)])
+    errors = _errors(exact, learned)
+    return float(1.0 - np.sum(errors**2) / np.sum((exact - exact.mean()) ** 2)), float(np.sqrt(np.mean(errors**2)))
 
 
 def _errors(true, predicted):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from ldml.errors import InputError
-from ldml.evaluation.metrics import mae, rmse
+from ldml.evaluation.metrics import mae, r2_within, rmse
 
 
 def test_by_hand():
@@ -35,3 +35,10 @@ def test_bad_input(true, predicted, message):
     for metric in (rmse, mae):
         with pytest.raises(InputError, match=message):
             metric(true, predicted)
+
+
+def test_atoms_that_do_not_count_do_not_matter():
+    exact = [(np.array([0.1, 0.4, 9.0]), np.array([True, True, False])), (np.array([0.2, 0.3]), np.array([True, True]))]
+    r2, error = r2_within(exact, [np.array([0.2, 0.4, -5.0]), np.array([0.2, 0.2])])
+    assert error == pytest.approx(np.sqrt(0.02 / 4))
+    assert r2 == pytest.approx(1 - 0.02 / 0.05)
