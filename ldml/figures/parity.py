@@ -84,7 +84,7 @@ class Parity:
     def by_group(self) -> dict[str, tuple[int, float, float]]:
         """Structures, RMSE and MAE of each class or strain."""
         found = {}
-        for name in np.unique(self.groups):
+        for name in sorted(np.unique(self.groups), key=_place):
             which = self.groups == name
             errors = self.true[which], self.predicted[which]
             found[str(name)] = (int(which.sum()), rmse(*errors), mae(*errors))
@@ -213,13 +213,18 @@ def _draw_splits(axes, curve):
 
 
 def _colours(groups):
-    """Of each group: its class, or for strains a step along a map from blue to red."""
+    """Of each group: its class, or for strains a step along a map from blue to orange."""
     if not any(name.endswith("%") for name in groups):
         return {name: class_colour(name) for name in groups}
     from matplotlib import colormaps
 
-    ordered = sorted(groups, key=lambda name: float(name.split()[0]))
-    return {name: colormaps["coolwarm"](k / max(len(ordered) - 1, 1)) for k, name in enumerate(ordered)}
+    ordered = sorted(groups, key=_place)
+    return {name: colormaps["plasma"](0.85 * k / max(len(ordered) - 1, 1)) for k, name in enumerate(ordered)}
+
+
+def _place(name):
+    """Strains by their value, classes by their name."""
+    return (float(name.split()[0]), "") if name.endswith("%") else (0.0, str(name))
 
 
 def report(parity: Parity) -> list[str]:
