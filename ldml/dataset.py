@@ -444,9 +444,15 @@ def _united(mappings):
 def _columns_of_parts(descriptor):
     """Descriptors that stand side by side in `descriptor`, or itself, with their columns."""
     first = 0
-    for part in getattr(descriptor, "parts", ()) or (descriptor,):
+    for part in _parts(descriptor):
         yield part, slice(first, first + part.n_features)
         first += part.n_features
+
+
+def _parts(descriptor):
+    """What a descriptor is made of at last: itself, or the parts of its parts."""
+    parts = getattr(descriptor, "parts", ())
+    return [last for part in parts for last in _parts(part)] if parts else [descriptor]
 
 
 def _unknown(rows):

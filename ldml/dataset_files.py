@@ -24,6 +24,7 @@ from __future__ import annotations
 import io
 import json
 import math
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import h5py
@@ -119,35 +120,36 @@ def _write(file, data, compact):
     for k, bulk in enumerate(data.bulks):
         group = file.create_group(f"bulks/{k}")
         arrays = {"numbers": bulk.numbers, "positions": bulk.positions, "cell": bulk.cell.array, "pbc": bulk.pbc}
-        _write_arrays(group, arrays)
+        write_arrays(group, arrays)
     entries, atoms = data.entries, [entry.atoms for entry in data.entries]
     group = file.create_group("structures")
     parents = [entry.parent for entry in entries]
-    _write_arrays(group, {"name": _encoded(data.names), "label": _encoded(data.labels), "parent": _encoded(parents)})
-    _write_arrays(group, {"bulk": _which_bulk(data), "n_atoms": data.n_atoms, "has_local": data.has_local})
-    _write_arrays(group, {key: getattr(data, key) for key in _NUMBERS})
-    _write_arrays(group.create_group("quantities"), {key: data.quantity(key) for key in data.quantity_names})
-    _write_arrays(group, {"cell": np.array([a.cell.array for a in atoms]).reshape(-1, 3, 3)})
-    _write_arrays(group, {"pbc": np.array([a.pbc for a in atoms]).reshape(-1, 3)})
-    _write_arrays(group, {"numbers": _concatenated([a.numbers for a in atoms], np.zeros(0)).astype(np.uint8)})
+    write_arrays(group, {"name": encoded(data.names), "label": encoded(data.labels), "parent": encoded(parents)})
+    write_arrays(group, {"bulk": _which_bulk(data), "n_atoms": data.n_atoms, "has_local": data.has_local})
+    write_arrays(group, {key: getattr(data, key) for key in _NUMBERS})
+    write_arrays(group.create_group("quantities"), {key: data.quantity(key) for key in data.quantity_names})
+    write_arrays(group, {"cell": np.array([a.cell.array for a in atoms]).reshape(-1, 3, 3)})
+    write_arrays(group, {"pbc": np.array([a.pbc for a in atoms]).reshape(-1, 3)})
+    write_arrays(group, {"numbers": _concatenated([a.numbers for a in atoms], np.zeros(0)).astype(np.uint8)})
     positions = _concatenated([a.positions for a in atoms], np.zeros((0, 3)))
     local = _concatenated([e.local_entropy for e in entries if e.local_entropy is not None], np.zeros(0))
     if compact:
         _write_positions(group, data, positions)
         _write_steps(group, "local_entropy", local, LOCAL_ENTROPY_STEP)
     else:
-        _write_arrays(group, {"positions": positions, "local_entropy": local})
+        write_arrays(group, {"positions": positions, "local_entropy": local})
     for key, (totals, bulk_totals) in data.stored_totals().items():
         stored = file.create_group(f"descriptors/{key}")
-        _write_arrays(stored, {"bulk_totals": bulk_totals})
+        write_arrays(stored, {"bulk_totals": bulk_totals})
         if compact:
             differences = totals - _crystal_part(bulk_totals, data.bulks, _which_bulk(data), data.n_atoms)
             _write_steps(stored, "differences", differences, _feature_steps(differences))
         else:
-            _write_arrays(stored, {"totals": totals})
+            write_arrays(stored, {"totals": totals})
 
 
-def _write_arrays(group, arrays):
+def write_arrays(group: h5py.Group, arrays: Mapping[str, np.ndarray]) -> None:
+    """Arrays of a group, packed, by name."""
     for key, values in arrays.items():
         rows = (min(len(values), ROWS_AT_ONCE), *values.shape[1:])
         group.create_dataset(key, data=values, **({"chunks": rows, **_PACKED} if values.size else {}))
@@ -175,7 +177,7 @@ def _write_steps(group, key, values, step):
     folded = ((whole << 1) ^ (whole >> 63)).astype(np.uint64)
     if folded.max(initial=0) < 2**32:
         folded = folded.astype(np.uint32)
-    _write_arrays(group, {key: folded})
+    write_arrays(group, {key: folded})
     group[key].attrs["step"] = step
 
 
@@ -201,7 +203,7 @@ def _which_bulk(data):
     return np.array([entry.bulk for entry in data.entries], dtype=np.int32)
 
 
-def _encoded(words):
+def encoded(words: Iterable[str]) -> np.ndarray:
     """Words of fixed length in UTF-8: an array of them is as long as it says."""
     words = [str(word).encode() for word in words]
     return np.array(words, dtype=h5py.string_dtype("utf-8", max([1, *(len(word) for word in words)])))
@@ -217,24 +219,29 @@ def _read(file, name):
     version = int(file.attrs["format_version"])
     if version > FORMAT_VERSION:
         raise InputError(f"{name!r} has dataset format {version}; this ldml reads up to {FORMAT_VERSION}: upgrade ldml")
-    group = _group(file, "structures")
+    group = own_group(file, "structures")
     bulks = tuple(
-        Atoms(_own(b, "numbers"), positions=_own(b, "positions"), cell=_own(b, "cell"), pbc=_own(b, "pbc"))
-        for b in (_group(file, f"bulks/{k}") for k in range(len(_group(file, "bulks"))))
+        Atoms(
+            own_array(b, "numbers"),
+            positions=own_array(b, "positions"),
+            cell=own_array(b, "cell"),
+            pbc=own_array(b, "pbc"),
+        )
+        for b in (own_group(file, f"bulks/{k}") for k in range(len(own_group(file, "bulks"))))
     )
-    n_atoms, which = _own(group, "n_atoms"), _own(group, "bulk")
+    n_atoms, which = own_array(group, "n_atoms"), own_array(group, "bulk")
     ends = np.cumsum(n_atoms)
-    numbers, cells, pbc = _own(group, "numbers"), _own(group, "cell"), _own(group, "pbc")
+    numbers, cells, pbc = own_array(group, "numbers"), own_array(group, "cell"), own_array(group, "pbc")
     if len(which) != len(n_atoms) or len(numbers) != n_atoms.sum() or (n_atoms < 0).any():
         raise _damaged(name, f"{len(numbers)} species for {n_atoms.sum()} atoms")
     positions = _read_positions(group, bulks, which, n_atoms, version)
     if positions.shape != (len(numbers), 3):
         raise _damaged(name, f"{len(positions)} positions for {len(numbers)} atoms")
-    has_local, shares = _own(group, "has_local"), _in_steps(group, "local_entropy")
+    has_local, shares = own_array(group, "has_local"), _in_steps(group, "local_entropy")
     share_ends = np.cumsum(np.where(has_local, n_atoms, 0))
     names, labels = (_words(group, key) for key in ("name", "label"))
     parents = _words(group, "parent") if version >= 2 else [""] * len(names)
-    scalars = [_own(group, key).tolist() for key in _NUMBERS]
+    scalars = [own_array(group, key).tolist() for key in _NUMBERS]
     quantities = _read_quantities(group, len(names))
     entries = []
     for i, end in enumerate(ends):
@@ -256,10 +263,10 @@ def _read(file, name):
     metadata = json.loads(file.attrs["metadata"])
     data = Dataset.from_entries(str(file.attrs["name"]), bulks, entries, metadata)
     for key in _keys(file, "descriptors"):
-        stored = _group(file, f"descriptors/{key}")
-        bulk_totals = _own(stored, "bulk_totals")
+        stored = own_group(file, f"descriptors/{key}")
+        bulk_totals = own_array(stored, "bulk_totals")
         if "totals" in stored:
-            totals = _own(stored, "totals")
+            totals = own_array(stored, "totals")
         else:
             totals = _in_steps(stored, "differences") + _crystal_part(bulk_totals, bulks, which, n_atoms)
         data.keep_totals(key, totals, bulk_totals)
@@ -277,7 +284,7 @@ def _read_quantities(group, n):
     """The further numbers of each structure, by name; those that are NaN are left out."""
     found = [{} for _ in range(n)]
     for key in _keys(group, "quantities"):
-        values = _own(_group(group, "quantities"), key)
+        values = own_array(own_group(group, "quantities"), key)
         for i in np.flatnonzero(~np.isnan(values)):
             found[i][key] = float(values[i])
     return found
@@ -288,15 +295,15 @@ def _damaged(name, what):
 
 
 def _words(group, key):
-    return [word.decode() for word in _own(group, key)]
+    return [word.decode() for word in own_array(group, key)]
 
 
 def _keys(group, key):
     """What a group holds, nothing if it is not there."""
-    return list(_group(group, key)) if key in group else []
+    return list(own_group(group, key)) if key in group else []
 
 
-def _group(parent, key):
+def own_group(parent: h5py.Group, key: str) -> h5py.Group:
     """A group of the file itself; links to other files are refused."""
     for depth in range(1, key.count("/") + 2):
         path = "/".join(key.split("/")[:depth])
@@ -305,8 +312,8 @@ def _group(parent, key):
     return parent[key]
 
 
-def _own(group, key):
-    """A dataset stored in the file itself; links to other files are refused."""
+def own_array(group: h5py.Group, key: str) -> np.ndarray:
+    """An array stored in the file itself; links to other files are refused."""
     if key not in group:
         raise KeyError(f"{key} is missing")
     link = group.get(key, getlink=True)
@@ -323,7 +330,7 @@ def _own(group, key):
 
 def _in_steps(group, key):
     """An array of numbers, which may be stored as steps."""
-    values = _own(group, key)
+    values = own_array(group, key)
     if values.dtype.kind != "u":
         return values
     signed = np.dtype(f"i{values.itemsize}")
@@ -334,9 +341,9 @@ def _in_steps(group, key):
 
 def _read_positions(group, bulks, which, n_atoms, version):
     if "positions" in group:
-        return _own(group, "positions")
+        return own_array(group, "positions")
     if version == 1:
-        sites, displacements = _own(group, "site"), FORMAT_1_STEP * _own(group, "displacement")
+        sites, displacements = own_array(group, "site"), FORMAT_1_STEP * own_array(group, "displacement")
     else:
         sites, displacements = np.cumsum(_in_steps(group, "site")), _in_steps(group, "displacement")
     crystal = np.repeat(which, n_atoms)

@@ -1,6 +1,7 @@
 """The datasets that come with the software: where they are, and whether they are what the manifest says.
 
-A dataset may be spread over several files, such as one a class, so that one can be added or renewed alone.
+A dataset may be spread over several files, such as one a class, so that one can be added or renewed alone. Totals of descriptors
+other than the default lie in a file of their own.
 """
 
 from __future__ import annotations
@@ -13,10 +14,14 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
 
 from ldml.dataset import UNITS, Dataset
 from ldml.errors import InputError
 from ldml.registry import Registry
+
+if TYPE_CHECKING:
+    from ldml.descriptors import Descriptor
 
 MANIFEST = "manifest.json"
 MANIFEST_FORMAT = 2
@@ -56,7 +61,7 @@ def sample_paths(name: str) -> tuple[Path, ...]:
     InputError
         For an unknown name, or a file that is missing or not the one in the manifest.
     """
-    return tuple(path for path, _ in _checked_parts(name))
+    return tuple(path for path, _ in _checked(name, "files"))
 
 
 def load_sample(name: str) -> Dataset:
@@ -68,9 +73,14 @@ def load_sample(name: str) -> Dataset:
         As `sample_paths`.
     """
     from ldml.dataset_files import read_dataset
+    from ldml.totals_files import attach_totals
 
-    parts = [read_dataset(content, name=path.name) for path, content in _checked_parts(name)]
-    return Dataset.merged(parts, name=name)
+    data = Dataset.merged(
+        [read_dataset(content, name=path.name) for path, content in _checked(name, "files")], name=name
+    )
+    for path, content in _checked(name, "totals"):
+        attach_totals(data, content, name=path.name)
+    return data
 
 
 def generating_command(data: Dataset) -> str:
@@ -119,18 +129,50 @@ def pack_sample(
     _check_file_names([file for file, _ in parts], _listed_files(others))
     merged = Dataset.merged([part for _, part in parts], name=name)
     record = {"files": [], **described, **_counted(merged)}
+    if "totals" in old:
+        record["totals"] = old["totals"]
     kept = set(kept)
     with _staging(folder) as staging:
         for file, part in parts:
             if file not in kept:
                 part.save(staging / file, compact=True)
-            content = ((folder if file in kept else staging) / file).read_bytes()
-            record["files"].append({"file": file, "sha256": hashlib.sha256(content).hexdigest()})
+            record["files"].append(_listed((folder if file in kept else staging) / file))
         for file, _ in parts:
             if file not in kept:
                 os.replace(staging / file, folder / file)
     _write_manifest(folder / MANIFEST, {**manifest, name: record})
     return record
+
+
+def keep_sample_totals(data: Dataset, descriptor: Descriptor) -> Path:
+    """Ship the totals of a further descriptor of a sample dataset, beside those of its file of totals.
+
+    Parameters
+    ----------
+    data : Dataset
+        As `load_sample` gives it; totals that it lacks are computed, also those of descriptors kept before.
+    descriptor : Descriptor
+
+    Returns
+    -------
+    Path
+        The file.
+    """
+    from ldml.descriptors import descriptor_from_dict
+    from ldml.totals_files import described_in, write_totals
+
+    folder, manifest = sample_directory(), sample_manifest()
+    path = folder / f"{data.name}-totals.h5"
+    known = {d.fingerprint: d for d in map(descriptor_from_dict, described_in(path) if path.is_file() else [])}
+    known[descriptor.fingerprint] = descriptor
+    for each in known.values():
+        data.descriptor_differences(each)
+    with _staging(folder) as staging:
+        write_totals(data, staging / path.name, known.values())
+        os.replace(staging / path.name, path)
+    manifest[data.name]["totals"] = [_listed(path)]
+    _write_manifest(folder / MANIFEST, manifest)
+    return path
 
 
 def unlisted_files() -> tuple[str, ...]:
@@ -140,7 +182,11 @@ def unlisted_files() -> tuple[str, ...]:
 
 
 def _listed_files(datasets: dict) -> set[str]:
-    return {part["file"] for record in datasets.values() for part in record["files"]}
+    return {part["file"] for record in datasets.values() for part in (*record["files"], *record.get("totals", []))}
+
+
+def _listed(path: Path) -> dict[str, str]:
+    return {"file": path.name, "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
 
 
 def _check_file_names(files: list[str], taken: set[str]) -> None:
@@ -184,10 +230,10 @@ def _write_manifest(path: Path, datasets: dict) -> None:
         raise InputError(f"the manifest {str(path)!r} cannot be written ({error})") from error
 
 
-def _checked_parts(name: str) -> Iterator[tuple[Path, bytes]]:
-    """Path and content of each file of a sample dataset, read once for the hash and for the data."""
+def _checked(name: str, kind: str) -> Iterator[tuple[Path, bytes]]:
+    """Path and content of the ``files`` or the ``totals`` of a sample dataset, read once for the hash and for the data."""
     record = Registry("dataset", sample_manifest())[name]
-    for part in record["files"]:
+    for part in record.get(kind, []):
         path = sample_directory() / part["file"]
         if not path.is_file():
             raise InputError(f"sample data {name!r} is listed but its file {part['file']!r} is missing; fetch it again")

@@ -13,8 +13,10 @@ from ldml.cli.shared import (
     FilePath,
     TerminalProgress,
     check_output,
+    chosen_descriptor,
     chosen_potential,
     clear_errors,
+    descriptor_options,
     json_option,
     print_result,
     workers_option,
@@ -187,6 +189,24 @@ def pack(files, name, title, origin, descriptors):
     )
     if unlisted_files():
         click.echo(f"in no record, so best removed: {', '.join(unlisted_files())}")
+
+
+@data.command(hidden=True)
+@click.argument("name")
+@descriptor_options
+@clear_errors
+def describe(name, descriptor, parameters):
+    """Ship the totals of one more descriptor of the sample dataset NAME."""
+    from ldml.sample_data import keep_sample_totals, load_sample
+
+    chosen, known = chosen_descriptor(descriptor, parameters), load_sample(name)
+    if getattr(chosen, "parts", ()):
+        raise InputError(f"totals are kept for each descriptor alone; name one of {descriptor!r} at a time")
+    progress = TerminalProgress()
+    known.descriptor_differences(chosen, progress=progress)
+    progress.finish()
+    path = keep_sample_totals(known, chosen)
+    click.echo(f"{path.name}: {path.stat().st_size / 1e6:.2f} MB")
 
 
 def _described(record):

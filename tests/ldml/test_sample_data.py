@@ -3,13 +3,25 @@
 import hashlib
 import json
 
+import h5py
+import numpy as np
 import pytest
 
 from ldml import sample_data
 from ldml.dataset import Dataset, Entry, load_dataset
+from ldml.descriptors import get_descriptor
 from ldml.errors import InputError
-from ldml.sample_data import MANIFEST, generating_command, pack_sample, sample_manifest, sample_paths, unlisted_files
+from ldml.sample_data import (
+    MANIFEST,
+    generating_command,
+    keep_sample_totals,
+    pack_sample,
+    sample_manifest,
+    sample_paths,
+    unlisted_files,
+)
 from ldml.structures import vacancy_cluster
+from ldml.totals_files import attach_totals
 
 TEXTS = {"title": "Vacancies", "origin": "made by hand"}
 
@@ -136,3 +148,56 @@ def test_files_that_are_there_already_stay_byte_by_byte(folder, parts):
     assert path.read_bytes() == content
     assert record["files"][0]["sha256"] == hashlib.sha256(content).hexdigest()
     assert pack_sample("vacancies", parts)["files"][0] != record["files"][0]
+
+
+def test_totals_of_further_descriptors_lie_beside_the_dataset(folder, parts):
+    pack_sample("vacancies", parts, **TEXTS)
+    before = {path.name: path.read_bytes() for path in folder.glob("*.h5")}
+    small, large = (get_descriptor("AFS", n_max=2, l_max=n) for n in (1, 2))
+    expected = {}
+    for descriptor in (small, large):
+        data = load_dataset("vacancies")
+        expected[descriptor] = data.descriptor_differences(descriptor)
+        keep_sample_totals(data, descriptor)
+    assert {name: (folder / name).read_bytes() for name in before} == before
+    assert unlisted_files() == ()
+    opened = load_dataset("vacancies")
+    for descriptor in (small, large):
+        assert opened.has_descriptor(descriptor)
+        np.testing.assert_array_equal(opened.descriptor_differences(descriptor), expected[descriptor])
+    pack_sample("vacancies", parts[::-1])  # rows go by name, not by place
+    np.testing.assert_array_equal(
+        load_dataset("vacancies").descriptor_differences(small)[[3, 0, 1, 2]], expected[small]
+    )
+
+
+def test_a_structure_added_later_has_no_totals_yet(folder, parts):
+    pack_sample("vacancies", parts[:1], **TEXTS)
+    descriptor = get_descriptor("AFS", n_max=2, l_max=1)
+    data = load_dataset("vacancies")
+    data.descriptor_differences(descriptor)
+    keep_sample_totals(data, descriptor)
+    pack_sample("vacancies", parts)
+    added = load_dataset("vacancies")
+    assert not added.has_descriptor(descriptor)
+    by_hand = [descriptor.total(entry.atoms) for entry in added.entries]
+    added.descriptor_differences(descriptor)
+    np.testing.assert_array_equal(added.stored_totals()[descriptor.fingerprint][0], by_hand)
+
+
+def test_a_file_of_totals_that_is_damaged_or_newer(folder, parts):
+    pack_sample("vacancies", parts, **TEXTS)
+    data, descriptor = load_dataset("vacancies"), get_descriptor("AFS", n_max=2, l_max=1)
+    data.descriptor_differences(descriptor)
+    path = keep_sample_totals(data, descriptor)
+    content = path.read_bytes()
+    with pytest.raises(InputError, match=r"'t\.h5' is not a complete file of totals"):
+        attach_totals(data, content[: len(content) // 2], name="t.h5")
+    with pytest.raises(InputError, match=r"'d\.h5' is an HDF5 file but holds no totals"):
+        attach_totals(data, (folder / parts[0][0]).read_bytes(), name="d.h5")
+    with h5py.File(path, "a") as file:
+        file.attrs["format_version"] = 2
+    with pytest.raises(InputError, match="this ldml reads 1: upgrade ldml"):
+        attach_totals(data, path.read_bytes(), name="t.h5")
+    with pytest.raises(InputError, match=r"'vacancies-totals\.h5' of sample data 'vacancies' has changed"):
+        load_dataset("vacancies")
