@@ -144,6 +144,12 @@ def cell_grid(positions: np.ndarray, cell: np.ndarray, pbc, cutoff: float) -> Ce
     )
 
 
+def coordination_numbers(positions, cell, pbc, cutoff: float) -> np.ndarray:
+    """How many neighbours each atom has within `cutoff`, (N,); without the memory of a list. Parameters as in `neighbour_list`."""
+    grid = cell_grid(positions, cell, pbc, cutoff)
+    return _count_neighbours(*grid.arrays(), grid.order, cutoff, False)
+
+
 def neighbour_list(positions, cell, pbc, cutoff: float, *, half: bool = False) -> NeighbourList:
     """List all neighbours within `cutoff`.
 

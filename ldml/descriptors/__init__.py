@@ -9,6 +9,7 @@ from ldml.descriptors.afs import AFS
 from ldml.descriptors.base import Descriptor, check_cutoff_fits
 from ldml.descriptors.bso4 import BSO4
 from ldml.descriptors.combined import SEPARATOR, Combined, combined
+from ldml.descriptors.multiscale import MultiscaleAFS
 from ldml.descriptors.parameters import Choice, Flag, Number, Numbers, Parameter, Species
 from ldml.descriptors.scattering import Scattering
 from ldml.descriptors.soft_modes import SoftModes
@@ -23,6 +24,7 @@ __all__ = [
     "Combined",
     "Descriptor",
     "Flag",
+    "MultiscaleAFS",
     "Number",
     "Numbers",
     "Parameter",
@@ -46,7 +48,7 @@ class _Descriptors(Registry[type[Descriptor]]):
 
 DESCRIPTORS: Registry[type[Descriptor]] = _Descriptors(
     "descriptor",
-    {kind.name: kind for kind in (AFS, BSO4, Scattering, SoftModes, combined(AFS, SoftModes))},
+    {kind.name: kind for kind in (AFS, BSO4, Scattering, MultiscaleAFS, SoftModes, combined(AFS, SoftModes))},
 )
 
 

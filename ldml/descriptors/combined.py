@@ -17,18 +17,39 @@ from ldml.errors import InputError
 SEPARATOR = "+"
 
 
-class Combined(Descriptor):
-    """Base of the classes that `combined` makes.
+class SideBySide(Descriptor):
+    """Base of descriptors made of others, whose totals a dataset keeps part by part.
+
+    Attributes
+    ----------
+    parts : tuple of Descriptor
+        Whose features follow each other.
+    """
+
+    parts: tuple[Descriptor, ...] = ()
+    declared_parameters = ()
+
+    @property
+    def trivial_features(self) -> np.ndarray:
+        """(n_features,) mask of the features that only count atoms."""
+        return np.concatenate([part.trivial_features for part in self.parts])
+
+    def _compute(self, atoms: Atoms) -> np.ndarray:
+        return np.concatenate([part.compute(atoms) for part in self.parts], axis=1)
+
+    def _total(self, atoms: Atoms) -> np.ndarray:
+        return np.concatenate([part.total(atoms) for part in self.parts])
+
+
+class Combined(SideBySide):
+    """Base of the classes that `combined` makes: one part of each kind, with the parameters it declares.
 
     Attributes
     ----------
     kinds : tuple of Descriptor classes
-    parts : tuple of Descriptor
-        One of each kind, with the parameters it declares.
     """
 
     kinds: tuple[type[Descriptor], ...] = ()
-    declared_parameters = ()
 
     def __init__(self, **parameters):
         super().__init__(**parameters)
@@ -46,23 +67,12 @@ class Combined(Descriptor):
         """Names of the features of each descriptor, one after the other."""
         return tuple(name for part in self.parts for name in part.feature_names)
 
-    @property
-    def trivial_features(self) -> np.ndarray:
-        """(n_features,) mask of the features that only count atoms."""
-        return np.concatenate([part.trivial_features for part in self.parts])
-
     def to_dict(self) -> dict[str, Any]:
         """Name, version and the parameters that the parts record."""
         record = {"name": self.name, "version": self.version, "parameters": {}}
         for part in self.parts:
             record["parameters"] |= part.to_dict()["parameters"]
         return record
-
-    def _compute(self, atoms: Atoms) -> np.ndarray:
-        return np.concatenate([part.compute(atoms) for part in self.parts], axis=1)
-
-    def _total(self, atoms: Atoms) -> np.ndarray:
-        return np.concatenate([part.total(atoms) for part in self.parts])
 
 
 def combined(*kinds: type[Descriptor]) -> type[Descriptor]:

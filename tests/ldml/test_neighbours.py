@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ldml.errors import StructureError
-from ldml.neighbours import cell_heights, neighbour_list
+from ldml.neighbours import cell_heights, coordination_numbers, neighbour_list
 
 
 def _rows(i, j, vectors):
@@ -62,3 +62,10 @@ def test_heights_of_a_sheared_cell():
 def test_a_cell_without_volume_is_refused(cell, word):
     with pytest.raises(StructureError, match=word):
         neighbour_list([[0, 0, 0]], np.array(cell, dtype=float), True, 1.0)
+
+
+def test_coordination_numbers_are_the_lengths_of_the_lists(triclinic_iron):
+    atoms = triclinic_iron
+    counted = coordination_numbers(atoms.positions, atoms.cell.array, atoms.pbc, 4.3)
+    listed = neighbour_list(atoms.positions, atoms.cell.array, atoms.pbc, 4.3)
+    assert counted.tolist() == np.diff(listed.offsets).tolist()
