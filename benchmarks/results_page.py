@@ -1,13 +1,15 @@
 """Rewrite the numbers of docs/results.md: ``python -m benchmarks.results_page [--only NAME ...]``.
 
-Whatever is among the sample data is shown; the rest is said to be missing. Sections: figures, splits, protocols, soft, local,
-active.
+Whatever is among the sample data is shown; the rest is said to be missing. Sections: figures, splits, protocols,
+disorder, descriptors, soft, local, active.
 """
 
 from __future__ import annotations
 
 import argparse
 import re
+import time
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +32,21 @@ from ldml.sample_data import sample_manifest
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 NAMES = ("2a", "2b", "2c", "2d", "3a", "3b", "6a", "6b", "7")
 EXPLORED = ("fe-meam-8a0", "fe-am04-8a0")
+DESCRIBED = {
+    "fe-meam-8a0": (
+        ("AFS", {}), ("AFS", {"cutoff": 3.6}), ("MultiscaleAFS", {}), ("BSO4", {}),
+        ("BSO4", {"cutoff": 3.6, "diagonal": False}), ("BSO4", {"cutoff": 4.2, "j_max": 6.0}), ("AFS+BSO4", {}),
+        ("AFS+SoftModes", {}), ("MultiscaleAFS+SoftModes", {}),
+    ),
+    "fe-am04-8a0": (("AFS", {}), ("AFS", {"cutoff": 3.6}), ("MultiscaleAFS", {})),
+    "lj38": (
+        ("AFS", {}), ("AFS", {"cutoff": 3.0}), ("MultiscaleAFS", {"cutoffs": (1.6, 2.5, 4.0)}),
+        ("MultiscaleAFS+BSO4", {"cutoffs": (1.6, 2.5, 4.0), "cutoff": 3.0}),
+        ("MultiscaleAFS+BSO4", {"cutoffs": (1.6, 2.0, 2.5, 3.0, 4.0), "cutoff": 3.0}),
+    ),
+}  # fmt: skip
+"""Compared on structures of `N_SITES` sites in all, or on all there are."""
+N_SITES = 2000 * 1024
 WEIGHTS = (None, 1.0, 10.0, 100.0, "cross-validate")
 RADIUS = 6.0
 
@@ -126,15 +143,73 @@ def protocols() -> str:
     return table(rows)
 
 
+def disorder() -> str:
+    """Predictions of disorder by models that never saw any, for descriptors and training sets."""
+    bounds = (0, 40, 80, 120, np.inf)
+    titles = ("below 40", "40 to 80", "80 to 120", "above 120")
+    rows = [("trained on", "descriptor", "RMSE", "mean error", *(f"RMSE, S_f {title}" for title in titles))]
+    compact, sizes, tested = load("fe-meam-8a0"), load("fe-meam-sizes"), load("fe-meam-random")
+    true = tested.formation_entropy
+    bins = [(true >= low) & (true < high) for low, high in pairwise(bounds)]
+    for kind, parameters in (("AFS", {}), ("AFS", {"cutoff": 3.6}), ("MultiscaleAFS", {})):
+        descriptor = get_descriptor(kind, **parameters)
+        for training in (compact, Dataset.merged([compact, sizes], name="fe-meam-8a0 + fe-meam-sizes")):
+            error = LDML(descriptor).fit(training).predict(tested) - true
+            rmses = (f"{np.sqrt(np.mean(error[which] ** 2)):.2f}" for which in (slice(None), *bins))
+            total, *by_bin = rmses
+            named = f"{kind}, cutoff 3.6" if parameters else kind
+            rows.append((f"`{training.name}`", named, f"**{total}**", f"{error.mean():+.2f}", *by_bin))
+    counts = ", ".join(f"{int(which.sum())}" for which in bins)
+    return (
+        table(rows)
+        + f"\n{len(true):,} structures of `fe-meam-random`, {counts} of them in the four ranges of S_f (k_B).\n"
+    )
+
+
 def row_of(name, title, n, rmse, mae, covered, outside):
     """One line of the protocols."""
     return f"`{name}`", title, f"{n:,}", f"{rmse:.3f}", f"{mae:.3f}", f"{100 * covered:.1f} %", f"{100 * outside:.0f} %"
 
 
+def descriptors() -> str:
+    """What descriptors cost and what they gain, on the same structures."""
+    rows = [("data", "descriptor", "features", "µs an atom", "RMSE", "MAE")]
+    for name, choices in DESCRIBED.items():
+        data = load(name)
+        if data is None:
+            continue
+        some = data.subset(np.sort(np.random.default_rng(0).permutation(len(data))[: N_SITES // len(data.bulks[0])]))
+        for kind, parameters in choices:
+            if "SoftModes" in kind:
+                parameters = {**parameters, "potential": data.metadata["potential"]}
+            descriptor = get_descriptor(kind, **parameters)
+            parity = cross_validated_parity(some, descriptor)
+            given = ", ".join(f"{key} {value}" for key, value in parameters.items() if key != "potential")
+            cost = f"{microseconds_an_atom(descriptor, some):.0f}"
+            rows.append(
+                (f"`{name}`", f"{kind} ({given})" if given else kind, descriptor.n_features, cost,
+                 f"**{parity.rmse:.3f}**", f"{parity.mae:.3f}")
+            )  # fmt: skip
+    return (
+        table(rows)
+        + "\nTen folds of whole parents; 2,000 structures drawn at random of each potential of iron, all of the clusters.\n"
+    )
+
+
+def microseconds_an_atom(descriptor, data, n=10):
+    """Processor time of the totals of a few structures."""
+    structures = [data[i] for i in np.linspace(0, len(data) - 1, n).astype(int)]
+    descriptor.total(structures[0])
+    start = time.process_time()
+    for atoms in structures:
+        descriptor.total(atoms)
+    return 1e6 * (time.process_time() - start) / sum(map(len, structures))
+
+
 def soft() -> str:
     """AFS with and without soft modes, where their totals are at hand."""
     rows = [("data", "descriptor", "RMSE", "MAE", *("I2", "I3", "I4", "V4"))]
-    for name in EXPLORED:
+    for name in (*EXPLORED, "fe-meam-strained"):
         data = load(name)
         if data is None:
             continue
@@ -205,8 +280,15 @@ def table(rows) -> str:
 
 
 SECTIONS = {
-    "figures": figures, "splits": splits, "protocols": protocols, "soft": soft, "local": local, "active": active,
-}  # fmt: skip
+    "figures": figures,
+    "splits": splits,
+    "protocols": protocols,
+    "disorder": disorder,
+    "descriptors": descriptors,
+    "soft": soft,
+    "local": local,
+    "active": active,
+}
 
 if __name__ == "__main__":
     main()

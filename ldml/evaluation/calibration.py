@@ -77,7 +77,7 @@ def coverage_curve(
     InputError
         If there is no split.
     """
-    progress = progress or NULL_PROGRESS
+    progress, splits = progress or NULL_PROGRESS, list(splits)
     inside, widths, outside = [], [], []
     for number, (train, test) in enumerate(splits):
         progress.check()
@@ -88,7 +88,7 @@ def coverage_curve(
         inside.append(np.abs(y[test] - fitted.predict(X[test])) <= half)
         widths.append(half)
         outside.append(fitted.extrapolation(X[test]) > 1)
-        progress.update(number + 1, number + 1, "coverage")
+        progress.update(number + 1, len(splits), "coverage")
     if not inside:
         raise InputError("coverage needs at least one split into training and test structures; none was given")
     inside, widths = np.concatenate(inside, axis=1), np.concatenate(widths, axis=1)

@@ -189,7 +189,7 @@ def split_curve_arrays(
     return SplitCurve(proportions, n_test, *errors, n_structures=len(y), n_features=X.shape[1], seed=seed)
 
 
-def random_test_set(n_structures: int, proportion: float, seed: int) -> np.ndarray:
+def random_test_set(n_structures: int, proportion: float, seed: int, *, groups: np.ndarray | None = None) -> np.ndarray:
     """Mask (n_structures,) of a random test set.
 
     Parameters
@@ -198,15 +198,19 @@ def random_test_set(n_structures: int, proportion: float, seed: int) -> np.ndarr
     proportion : float
         Fraction to hold out, between 0 and 1.
     seed : int
+    groups : (n_structures,) array, optional
+        Structures of one group, such as the copies of one parent, are held out together; the test set is then the whole groups
+        that come nearest to its size.
 
     Raises
     ------
     InputError
         If fewer than two structures would be left to train, or none to test.
     """
-    (n_test,) = _test_sizes(np.array([proportion], dtype=float), n_structures)
+    n_test = _test_sizes(np.array([proportion], dtype=float), n_structures)
+    order, (n_test,) = _order(np.random.default_rng(seed), n_test, n_structures, groups)
     held_out = np.zeros(n_structures, dtype=bool)
-    held_out[np.random.default_rng(seed).permutation(n_structures)[:n_test]] = True
+    held_out[order[:n_test]] = True
     return held_out
 
 

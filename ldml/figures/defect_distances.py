@@ -7,7 +7,7 @@ how many do is compared with defects put on the sites of the same cells at rando
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -19,7 +19,7 @@ from ldml.figures.base import FigureKind, read_only, single
 from ldml.figures.defect_counts import point_defects_of
 from ldml.figures.palette import BLUE, NEUTRAL, VERMILLION
 from ldml.figures.style import journal_style, new_figure, panel_letter
-from ldml.point_defects import defect_distances
+from ldml.point_defects import PointDefects, defect_distances
 from ldml.progress import Progress
 
 if TYPE_CHECKING:
@@ -69,10 +69,90 @@ class DefectDistances:
     formation_entropy: np.ndarray
 
 
+@dataclass(frozen=True, eq=False)
+class PairDistances:
+    """Distances between the point defects of each of M structures, P pairs in all.
+
+    Attributes
+    ----------
+    dataset : str
+    distances : (P,) float, Å
+    structure : (P,) int
+        Which structure each pair is in.
+    crystal : (M,) int
+        Which crystal each structure is in.
+    by_chance : tuple of (N_b - 1,) float, Å
+        For each crystal, distances from a site to all others: those of defects on random sites.
+    formation_entropy : (M,) float, k_B
+    """
+
+    dataset: str
+    distances: np.ndarray
+    structure: np.ndarray
+    crystal: np.ndarray
+    by_chance: tuple[np.ndarray, ...]
+    formation_entropy: np.ndarray
+
+    def subset(self, chosen) -> PairDistances:
+        """The pairs of some structures, chosen by a boolean mask (M,)."""
+        chosen = np.asarray(chosen, dtype=bool)
+        kept, place = chosen[self.structure], np.cumsum(chosen) - 1
+        return PairDistances(
+            self.dataset,
+            self.distances[kept],
+            place[self.structure[kept]],
+            self.crystal[chosen],
+            self.by_chance,
+            self.formation_entropy[chosen],
+        )
+
+    def distribution(self, interaction_distance: float = INTERACTION_DISTANCE) -> DefectDistances:
+        """How the distances are distributed, beside those of defects on random sites.
+
+        Parameters
+        ----------
+        interaction_distance : float, Å
+            Twice the cutoff of the descriptors.
+        """
+        longest = max((d.max() for d in self.by_chance), default=0.0)
+        edges = np.arange(0.0, longest + BIN_WIDTH, BIN_WIDTH)
+        pairs_in = np.bincount(self.crystal[self.structure], minlength=len(self.by_chance))
+        # each pair of defects is a draw from the distances of its own cell
+        chance_weights = [n / len(d) for n, d in zip(pairs_in, self.by_chance, strict=True)]
+        chances = list(zip(chance_weights, self.by_chance, strict=True))
+        n_pairs = len(self.distances)
+        random_below = sum(w * (d < interaction_distance).sum() for w, d in chances)
+        return DefectDistances(
+            dataset=self.dataset,
+            n_structures=len(self.crystal),
+            n_pairs=n_pairs,
+            interaction_distance=interaction_distance,
+            share_below=float(np.mean(self.distances < interaction_distance)) if n_pairs else float("nan"),
+            random_share_below=float(random_below / n_pairs) if n_pairs else float("nan"),
+            distance_edges=read_only(edges),
+            distance_counts=read_only(np.histogram(self.distances, edges)[0]),
+            random_distance_counts=read_only(sum(w * np.histogram(d, edges)[0] for w, d in chances)),
+            formation_entropy=read_only(self.formation_entropy),
+        )
+
+
+def pair_distances(data: Dataset, defects: Iterable[PointDefects]) -> PairDistances:
+    """Gather the distances between the point defects of each structure, given in the order of `data`."""
+    found = [defect_distances(entry.atoms, d) for entry, d in zip(data.entries, defects, strict=True)]
+    return PairDistances(
+        dataset=data.name,
+        distances=np.concatenate([np.empty(0), *found]),
+        structure=np.repeat(np.arange(len(data)), [len(d) for d in found]),
+        crystal=np.array([entry.bulk for entry in data.entries], dtype=int),
+        by_chance=tuple(_site_distances(bulk) for bulk in data.bulks),
+        formation_entropy=data.formation_entropy,
+    )
+
+
 def defect_distances_of(
     data: Dataset, *, interaction_distance: float = INTERACTION_DISTANCE, progress: Progress | None = None
 ) -> DefectDistances:
-    """Gather the distances between the point defects of each structure.
+    """Distribution of the distances between the point defects of each structure.
 
     Parameters
     ----------
@@ -81,34 +161,7 @@ def defect_distances_of(
         Twice the cutoff of the descriptors.
     progress : Progress, optional
     """
-    pairs_in = np.zeros(len(data.bulks))
-    distances = [np.empty(0)]
-    for entry, defects in zip(data.entries, point_defects_of(data, progress=progress), strict=True):
-        found = defect_distances(entry.atoms, defects)
-        pairs_in[entry.bulk] += len(found)
-        distances.append(found)
-    distances = np.concatenate(distances)
-    by_chance = [_site_distances(bulk) for bulk in data.bulks]
-    longest = max((d.max() for d in by_chance), default=0.0)
-    edges = np.arange(0.0, longest + BIN_WIDTH, BIN_WIDTH)
-    # each pair of defects is a draw from the distances of its own cell
-    chance_weights = [n / len(d) for n, d in zip(pairs_in, by_chance, strict=True)]
-    n_pairs = len(distances)
-    random_below = sum(w * (d < interaction_distance).sum() for w, d in zip(chance_weights, by_chance, strict=True))
-    return DefectDistances(
-        dataset=data.name,
-        n_structures=len(data),
-        n_pairs=n_pairs,
-        interaction_distance=interaction_distance,
-        share_below=float(np.mean(distances < interaction_distance)) if n_pairs else float("nan"),
-        random_share_below=float(random_below / n_pairs) if n_pairs else float("nan"),
-        distance_edges=read_only(edges),
-        distance_counts=read_only(np.histogram(distances, edges)[0]),
-        random_distance_counts=read_only(
-            sum(w * np.histogram(d, edges)[0] for w, d in zip(chance_weights, by_chance, strict=True))
-        ),
-        formation_entropy=read_only(data.formation_entropy),
-    )
+    return pair_distances(data, point_defects_of(data, progress=progress)).distribution(interaction_distance)
 
 
 def _site_distances(bulk):

@@ -497,6 +497,14 @@ class LDML(RegressorMixin, BaseEstimator):
             raise InputError("the model has no descriptor and takes arrays only; give one: LDML(descriptor)")
 
 
+def _longest_cutoff(descriptor):
+    """That of a descriptor or of those side by side in it; None if it has none."""
+    parts = getattr(descriptor, "parts", ())
+    if not parts:
+        return getattr(descriptor, "parameters", {}).get("cutoff")
+    return max(filter(None, map(_longest_cutoff, parts)), default=None)
+
+
 def check_cutoff(descriptor, structures) -> None:
     """Refuse a cutoff beyond what the cell of a structure supports, one structure of each cell being looked at.
 
@@ -510,7 +518,7 @@ def check_cutoff(descriptor, structures) -> None:
     InputError
         Naming the structure.
     """
-    cutoff = getattr(descriptor, "parameters", {}).get("cutoff")
+    cutoff = _longest_cutoff(descriptor)
     if cutoff is None:
         return
     # the entries of a dataset, not its items: those are copies
@@ -611,5 +619,7 @@ def _provenance(data, X, y):
 
 def _elements(data):
     """Symbols of the elements of a dataset, sorted; none for an array."""
-    entries = data.entries if _is_dataset(data) else ()
-    return sorted({chemical_symbols[number] for entry in entries for number in set(entry.atoms.numbers.tolist())})
+    if not _is_dataset(data):
+        return []
+    counts = np.bincount(np.concatenate([entry.atoms.numbers for entry in data.entries]))
+    return sorted(chemical_symbols[number] for number in np.flatnonzero(counts))

@@ -5,7 +5,7 @@ import pytest
 
 from ldml.errors import Cancelled, InputError
 from ldml.evaluation.metrics import mae, rmse
-from ldml.evaluation.splits import ERRORS, split_curve, split_curve_arrays
+from ldml.evaluation.splits import ERRORS, random_test_set, split_curve, split_curve_arrays
 from ldml.regression.ldml import LDML
 
 
@@ -147,3 +147,13 @@ def test_missing_labels():
     y[4] = np.nan
     with pytest.raises(InputError, match="1 of 150 formation entropies"):
         split_curve_arrays(X, y)
+
+
+def test_a_test_set_of_groups_splits_none_of_them_and_comes_nearest_to_its_size():
+    groups = np.repeat(["a", "b", "c", "d", "e"], [1, 2, 3, 4, 10])
+    drawn = [random_test_set(20, 0.3, seed, groups=groups) for seed in range(30)]
+    for held_out in drawn:
+        assert not set(groups[held_out]) & set(groups[~held_out])
+        assert abs(held_out.sum() - 6) <= 5  # half of the largest group
+    assert {name for held_out in drawn for name in groups[held_out]} >= {"a", "b", "c", "d"}
+    assert random_test_set(20, 0.3, 0).sum() == 6
