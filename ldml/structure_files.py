@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import ase.io
@@ -92,13 +93,32 @@ def dataset_from_extxyz(path) -> Dataset:
         If the file has no perfect crystal (a frame with ``role=bulk``), or is not extended XYZ.
     """
     path = Path(path)
-    frames = read_structures(path)
+    return dataset_from_frames(read_structures(path), path.name)
+
+
+def dataset_from_frames(frames: Sequence[Atoms], origin: str, metadata: Mapping | None = None) -> Dataset:
+    """A dataset of structures whose labels are in ``atoms.info`` as `write_extxyz` writes them.
+
+    Parameters
+    ----------
+    frames : sequence of Atoms
+        Perfect crystals among them have ``role=bulk``.
+    origin : str
+        Name of the file they came from.
+    metadata : mapping, optional
+
+    Raises
+    ------
+    InputError
+        If no frame is a perfect crystal, a label is no number, or a crystal is missing.
+    """
     bulks = [_bare(frame) for frame in frames if frame.info.get("role") == BULK_ROLE]
     if not bulks:
-        raise InputError(f"{path.name!r} has no perfect crystal; mark the frame that holds it with role=bulk")
+        raise InputError(f"{origin!r} has no perfect crystal; mark the frame that holds it with role=bulk")
+    stem = Path(origin).stem
     defects = [frame for frame in frames if frame.info.get("role") != BULK_ROLE]
-    entries = [_entry(frame, k, bulks, path.stem) for k, frame in enumerate(defects)]
-    return Dataset.from_entries(path.stem, bulks, entries, {"origin": path.name})
+    entries = [_entry(frame, k, bulks, stem) for k, frame in enumerate(defects)]
+    return Dataset.from_entries(stem, bulks, entries, {"origin": origin, **(metadata or {})})
 
 
 def defect_label(n_atoms: int, n_bulk: int) -> str:
@@ -140,7 +160,10 @@ def _number(frame, key, k, stem):
 
 
 def _bare(frame):
-    return Atoms(frame.numbers, positions=frame.positions, cell=frame.cell, pbc=frame.pbc)
+    # the constructor would walk the species one by one, which takes longer than all the rest
+    bare = Atoms(cell=frame.cell, pbc=frame.pbc)
+    bare.arrays.update(numbers=frame.numbers.copy(), positions=frame.positions.copy())
+    return bare
 
 
 def _content(source, name, max_bytes):

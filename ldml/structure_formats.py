@@ -28,6 +28,8 @@ FORMATS = (
 )  # fmt: skip
 """ASE's names of the formats read. What may carry or start programs (pickles, databases, calculators' inputs) is not among them."""
 COMPRESSED = (".gz", ".bz2", ".xz")
+VASP_SUFFIXES = (".vasp", ".poscar", ".contcar")
+"""Of POSCAR files that go by another name."""
 _COUNT_BYTES = 64
 """More than the line with the number of atoms ever needs."""
 _HEADER_BYTES = 4096
@@ -68,7 +70,7 @@ def structures_in(path, *, name: str = "") -> list[StoredStructure]:
     """
     path = Path(path)
     name = name or path.name
-    kind = _format(path)
+    kind = format_of(path)
     found = _extended_xyz(path) if kind in EXTENDED_XYZ else _by_ase(path, kind)
     if not found:
         raise InputError(f"{name!r} holds no structures; give a file with some")
@@ -78,7 +80,15 @@ def structures_in(path, *, name: str = "") -> list[StoredStructure]:
     ]
 
 
-def _format(path):
+def format_of(path) -> str:
+    """Format of a structure file, one of `FORMATS`, by its name or its content.
+
+    Raises
+    ------
+    InputError
+        If the file is missing, empty, compressed or in none of them.
+    """
+    path = Path(path)
     if path.is_dir():
         raise InputError(f"{str(path)!r} is a folder; give the files in it")
     if not path.is_file():
@@ -93,6 +103,8 @@ def _format(path):
         kind = ""
     if kind not in FORMATS and _is_lammps_data(path):
         kind = "lammps-data"  # by its content: common names of such files say something else, or nothing
+    if kind not in FORMATS and path.suffix.lower() in VASP_SUFFIXES:
+        kind = "vasp"
     if kind not in FORMATS:
         seen = (
             f"is in the format {kind!r}, which is not read"
@@ -141,12 +153,35 @@ def _by_ase(path, kind):
             f"{path.name!r} has {path.stat().st_size / 1e6:.0f} MB, above the limit of {MAX_BYTES / 1e6:.0f} MB; split it, "
             f"or convert it to extended XYZ, which is read frame by frame"
         )
+    _check_announced(path, kind)
     try:
         frames = ase.io.read(path, index=":", format=kind, do_not_split_by_at_sign=True)
     except Exception as error:  # whatever a parser may throw at a malformed file
         reason = " ".join(str(error).split())[:200] or type(error).__name__
         raise InputError(f"{path.name!r} is not a valid {kind} file: {reason}") from error
     return [(len(atoms), partial(_checked, atoms)) for atoms in frames]
+
+
+def _check_announced(path, kind):
+    """A short file cannot announce more atoms than it has lines for; a parser would make room for them first."""
+    with path.open("rb") as file:
+        header = file.read(_HEADER_BYTES)
+    if kind == "lammps-data":
+        counts = re.findall(rb"^\s*(\d+)\s+atoms\b", header, re.MULTILINE)
+    elif kind == "lammps-dump-text":
+        counts = re.findall(rb"^ITEM: NUMBER OF ATOMS\s+(\d+)", header, re.MULTILINE)
+    elif kind == "vasp":
+        # the line of counts is the sixth, or the seventh after one of species
+        counts = [line for line in header.splitlines()[5:7] if re.fullmatch(rb"[\d\s]+", line) and line.strip()][:1]
+    else:
+        return
+    announced = sum(int(number) for line in counts for number in line.split())
+    with path.open("rb") as file:
+        n_lines = sum(block.count(b"\n") for block in iter(partial(file.read, 2**20), b"")) + 1
+    if announced > n_lines:
+        raise InputError(
+            f"{path.name!r} announces {announced:,} atoms but has only {n_lines:,} lines; is the file cut short?"
+        )
 
 
 def _checked(atoms, name):
