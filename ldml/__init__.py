@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from ldml.entropy import bulk_entropy, formation_entropy, harmonic_entropy
     from ldml.errors import InputError
     from ldml.evaluation.splits import SplitCurve, split_curve
+    from ldml.jupyter import view
     from ldml.potentials import get_potential
     from ldml.regression import LDML, load_model
     from ldml.relaxation import relax
@@ -34,6 +35,7 @@ _HOME = {
     "load_model": "ldml.regression",
     "relax": "ldml.relaxation",
     "split_curve": "ldml.evaluation.splits",
+    "view": "ldml.jupyter",
 }
 _MODULES = {"dataset", "descriptors", "entropy", "evaluation", "potentials", "regression", "structures"}
 
@@ -51,6 +53,7 @@ __all__ = [
     "load_model",
     "relax",
     "split_curve",
+    "view",
 ]
 
 
