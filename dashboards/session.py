@@ -15,6 +15,7 @@ import panel as pn
 import panel_material_ui as pmui
 
 from dashboards.jobs import Job, JobRunner, JobStatus
+from dashboards.limits import limit
 from dashboards.plain_text import plain
 from dashboards.state import AppState
 from ldml.dataset import Dataset, load_dataset
@@ -55,9 +56,20 @@ class Session:
         self._jobs: set[Job] = set()
 
     def submit(self, function: Callable, *args) -> Job:
-        """Queue ``function(progress, *args)`` in a worker; it is cancelled when the visitor leaves."""
+        """Queue ``function(progress, *args)`` in a worker; it is cancelled when the visitor leaves.
+
+        Raises
+        ------
+        RuntimeError
+            When the visitor has too many jobs running and waiting, or the server has.
+        """
         self._jobs = {job for job in self._jobs if not job.done}
-        job = self.runner.submit(function, *args)
+        allowed = limit("LDML_APP_JOBS_PER_SESSION")
+        if len(self._jobs) >= allowed:
+            raise RuntimeError(
+                f"{allowed} of your jobs run or wait already, as many as this server allows; cancel one or wait"
+            )
+        job = self.runner.submit(function, *args, owner=id(self))
         self._jobs.add(job)
         return job
 
@@ -181,7 +193,7 @@ def is_at_hand(source: str) -> bool:
 
 
 def _started_runner():
-    runner = JobRunner()
+    runner = JobRunner(limit("LDML_APP_WORKERS"))
     runner.warm_up()
     return runner
 

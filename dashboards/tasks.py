@@ -2,31 +2,44 @@
 
 from __future__ import annotations
 
-import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
 
-import h5py
 import numpy as np
 from ase import Atoms
+from sklearn.model_selection import GroupShuffleSplit, LeaveOneGroupOut, ShuffleSplit
 
+from dashboards import reference_cache
+from dashboards.cache_files import cache_folder, structure_key
 from dashboards.time_left import TimeLeft, duration
-from dashboards.totals_cache import TotalsCache, cache_folder, structure_key
-from ldml.dataset import Dataset, load_dataset
+from dashboards.totals_cache import TotalsCache
+from ldml.dataset import Dataset
 from ldml.descriptors import descriptor_from_dict
 from ldml.entropy import FormationEntropy, formation_energy, formation_entropy
+from ldml.entropy.spectrum import BROADENING, local_density_of_states, vibrational_spectrum
 from ldml.errors import InputError, StructureError
+from ldml.evaluation.calibration import COVERAGES, CoverageCurve, coverage_curve
+from ldml.evaluation.class_matrix import ClassMatrix, class_matrix
+from ldml.evaluation.learning import LearningCurve, learning_curve
+from ldml.evaluation.metrics import r2_within
 from ldml.evaluation.splits import SplitCurve, split_curve_arrays
-from ldml.point_defects import WignerSeitz
+from ldml.neighbours import coordination_numbers
+from ldml.point_defects import PointDefects, WignerSeitz, defect_positions, distance_to_defects
 from ldml.potentials import Potential, get_potential
 from ldml.regression.ldml import LDML
+from ldml.regression.uncertainty import ONE_SIGMA
 from ldml.relaxation import relax
 from ldml.structure_files import defect_label, read_structures
-from ldml.structures import check_structure, matching_crystal
+from ldml.structures import matching_crystal
 
-MAX_UNPACKED_BYTES = 2_000_000_000
+SMALLEST_TRAINED, LARGEST_TRAINED = 20, 0.75
+"""Structures, and share of all structures, between which learning curves run."""
+LOCAL_REACH = 6.0
+"""Å from the defect within which local entropies are judged: farther atoms share what the cell as a whole does."""
+MAX_LOCAL_JUDGED = 40
+"""Structures whose local entropies are judged."""
+DENSITY_POINTS = 300
 
 
 @dataclass(frozen=True)
@@ -41,13 +54,15 @@ class Reference:
         Defect class by net count.
     potential : str
     formation : FormationEntropy
-        With local entropies, k_B, and with the frequencies of defect and crystal, THz.
+        With local entropies, k_B, and the frequencies of defect and crystal, THz, unless only the total was asked for.
     formation_energy : float, eV
     max_force : float, eV/Å
     n_steps : int
         Steps of relaxation; 0 when it was at rest.
     n_vacancies, n_interstitials : int
         By Wigner-Seitz analysis.
+    known : bool
+        Whether it was computed before, by whomever.
     """
 
     atoms: Atoms
@@ -60,6 +75,44 @@ class Reference:
     n_steps: int
     n_vacancies: int
     n_interstitials: int
+    known: bool = False
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where the point defects of a structure of N atoms are.
+
+    Attributes
+    ----------
+    defects : PointDefects or None
+        None of a free cluster, which has no sites.
+    centres : (n, 3) float
+        Interstitial atoms and vacancies.
+    distances : (N,) float
+        To the nearest of them; in a cluster, to its centre.
+    coordination : (N,) int
+        Neighbours of each atom in its first shells.
+    """
+
+    defects: PointDefects | None
+    centres: np.ndarray
+    distances: np.ndarray
+    coordination: np.ndarray
+
+
+@dataclass(frozen=True)
+class LocalDensities:
+    """Local densities of vibrational states of a structure of N atoms.
+
+    Attributes
+    ----------
+    frequencies : (K,) float, THz
+    densities : (N, K) float, modes per THz
+        Each integrates to 3 less the atom's part in the rigid motions.
+    """
+
+    frequencies: np.ndarray
+    densities: np.ndarray
 
 
 def descriptor_totals(progress, data: Dataset, descriptor: dict) -> tuple[np.ndarray, np.ndarray]:
@@ -75,7 +128,7 @@ def structure_totals(progress, structures: Sequence[Atoms], descriptor: dict) ->
     """
     descriptor = descriptor_from_dict(descriptor)
     keys = [structure_key(atoms) for atoms in structures]
-    with TotalsCache(descriptor, cache_folder()) as cache:
+    with TotalsCache(descriptor, cache_folder("descriptors")) as cache:
         totals = cache.find(keys)
         missing = {key: atoms for key, atoms in zip(keys, structures, strict=True) if key not in totals}
         left, n_known = TimeLeft(sum(map(len, missing.values()))), len(totals)
@@ -93,58 +146,236 @@ def _time_stage(seconds, n_missing):
     return f"timing the first of {n_missing:,} to compute" if seconds is None else f"{duration(seconds)} left"
 
 
-def learned_shares(progress, model: LDML, atoms: Atoms, bulk: Atoms | None) -> np.ndarray:
-    """Learned share of each atom, (N,) k_B, for descriptors that take too long for the page to wait."""
-    progress.update(0, 1)
-    return model.predict_local(atoms, bulk=bulk)
+@dataclass(frozen=True)
+class LocalScore:
+    """Exact local entropies as targets: their weight, and how well those of structures held out are learned.
 
-
-def splits(progress, differences: np.ndarray, entropies: np.ndarray, n_repeats: int, seed: int) -> SplitCurve:
-    """Train and test errors against the proportion held out."""
-    return split_curve_arrays(differences, entropies, n_repeats=n_repeats, seed=seed, progress=progress)
-
-
-def parse_dataset(progress, content: bytes, name: str) -> Dataset:
-    """Read an uploaded dataset, HDF5 or extended XYZ, outside the server process.
-
-    Raises
-    ------
-    InputError
-        If it is not a dataset, holds nothing or more than fits, or a structure in it makes no sense.
+    Attributes
+    ----------
+    weight : float
+    n_fitted : int
+        Structures whose local entropies were fitted.
+    n_judged : int
+        Structures held out whose atoms within `LOCAL_REACH` of the defect are judged.
+    r2, r2_alone : float
+        R² of those atoms, with local targets and of the model fitted on totals alone; NaN if no structure was held out.
     """
-    progress.update(0, 1, f"reading {name}")
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / (Path(name.replace("\\", "/")).name or "upload")
-        path.write_bytes(content)
-        if h5py.is_hdf5(path):
-            _check_unpacked_size(path)
-        try:
-            data = load_dataset(path)
-        except InputError:
-            raise
-        except Exception as error:  # whatever a reader may throw at a malformed file
-            raise InputError(f"{name!r} is not a dataset: {error}") from error
-    if len(data) == 0:
-        raise InputError(f"{name!r} holds no structures beside its perfect crystal; add some")
-    for i, entry in enumerate(data.entries):
+
+    weight: float
+    n_fitted: int
+    n_judged: int
+    r2: float
+    r2_alone: float
+
+
+def fit_with_local(
+    progress, known: Dataset, descriptor: dict, test: np.ndarray, weight: float | str
+) -> tuple[LDML, LocalScore]:
+    """Fit totals and exact local entropies of the training structures, and judge those of structures held out.
+
+    Parameters
+    ----------
+    known : Dataset
+        With the totals of the descriptor.
+    descriptor : dict
+    test : (M,) bool array
+    weight : float or "cross-validate"
+    """
+    descriptor, train = descriptor_from_dict(descriptor), known.subset(~test)
+    model = LDML(descriptor).fit(train, local_weight=weight, progress=progress)
+    judged = np.flatnonzero(test & known.has_local)[:MAX_LOCAL_JUDGED]
+    r2, r2_alone = float("nan"), float("nan")
+    if len(judged):
+        r2, r2_alone = _judged(progress, known, judged, (model, LDML(descriptor).fit(train)))
+    return model, LocalScore(model.training_["local_weight"], model.training_["n_local"], len(judged), r2, r2_alone)
+
+
+def _judged(progress, known, judged, models):
+    """R² of each model over the atoms near the defects."""
+    truth, predicted = [], [[] for _ in models]
+    for done, i in enumerate(judged):
         progress.check()
-        progress.update(i, len(data), f"checking {entry.name}")
-        check_structure(entry.atoms, name=entry.name)
-    return data
+        progress.update(done, len(judged), "judging local entropies")
+        entry, bulk = known.entries[i], known.bulks[known.entries[i].bulk]
+        near = distance_to_defects(entry.atoms, WignerSeitz(bulk)(entry.atoms)) < LOCAL_REACH
+        truth.append((entry.local_entropy, near))
+        for model, shares in zip(models, predicted, strict=True):
+            shares.append(model.predict_local(entry.atoms, bulk=bulk))
+    return [r2_within(truth, shares)[0] for shares in predicted]
 
 
-def _check_unpacked_size(path):
-    """A small compressed file can announce arrays that no memory holds."""
-    sizes = []
-    try:
-        with h5py.File(path) as file:
-            file.visititems(lambda _, node: sizes.append(node.nbytes) if isinstance(node, h5py.Dataset) else None)
-    except (OSError, RuntimeError) as error:
-        raise InputError(f"{path.name!r} is a damaged HDF5 file: {error}") from error
-    if sum(sizes) > MAX_UNPACKED_BYTES:
-        raise InputError(
-            f"{path.name!r} unpacks to {sum(sizes) / 1e9:.1f} GB; the limit is {MAX_UNPACKED_BYTES / 1e9:.0f} GB: split it"
+def descriptor_seconds(progress, atoms: Atoms, descriptor: dict) -> float:
+    """Seconds that the descriptor of a structure takes, once its kernels are loaded."""
+    descriptor = descriptor_from_dict(descriptor)
+    for done in range(2):
+        progress.check()
+        progress.update(done, 2, "timing the descriptor")
+        started = time.perf_counter()
+        descriptor.total(atoms)
+    return time.perf_counter() - started
+
+
+def places_of(atoms: Atoms, shells: float, analysis: WignerSeitz | None) -> Places:
+    """The places of a structure; its first shells are within `shells`, and a cluster has no analysis of sites."""
+    coordination = coordination_numbers(atoms.positions, atoms.cell.array, atoms.pbc, shells)
+    if analysis is None:
+        from_centre = np.linalg.norm(atoms.positions - atoms.positions.mean(axis=0), axis=1)
+        return Places(None, np.zeros((0, 3)), from_centre, coordination)
+    defects = analysis(atoms)
+    return Places(defects, defect_positions(atoms, defects), distance_to_defects(atoms, defects), coordination)
+
+
+def locate(progress, atoms: Atoms, bulk: Atoms, shells: float) -> Places:
+    """What `places_of` gives, for structures of so many atoms that the page should not wait."""
+    progress.update(0, 1)
+    return places_of(atoms, shells, WignerSeitz(bulk) if bulk.pbc.all() else None)
+
+
+def shares_and_errors(model: LDML, atoms: Atoms, bulk: Atoms | None) -> tuple[np.ndarray, np.ndarray | None]:
+    """Learned share of each atom, (N,) k_B, and its standard deviation where the model has been calibrated."""
+    if model.calibration_ is None or model.calibration_.largest_coverage < ONE_SIGMA:
+        return model.predict_local(atoms, bulk=bulk), None
+    return model.predict_local(atoms, return_std=True, bulk=bulk)
+
+
+def learned_shares(progress, model: LDML, atoms: Atoms, bulk: Atoms | None) -> tuple[np.ndarray, np.ndarray | None]:
+    """What `shares_and_errors` gives, for descriptors that take too long for the page to wait."""
+    progress.update(0, 1)
+    return shares_and_errors(model, atoms, bulk)
+
+
+def local_densities(progress, atoms: Atoms, potential: str) -> LocalDensities:
+    """Densities of vibrational states of all atoms, from the eigenvectors of the structure as it is."""
+    spectrum = vibrational_spectrum(atoms, potential, vectors=True, progress=progress)
+    spectrum.require_minimum()
+    grid = np.linspace(0.0, spectrum.frequencies.max() + 4.0 * BROADENING, DENSITY_POINTS)
+    return LocalDensities(grid, local_density_of_states(spectrum, range(len(atoms)), grid).astype(np.float32))
+
+
+def shares_of_structures(progress, model: LDML, structures: Sequence[tuple[Atoms, Atoms]]) -> list[np.ndarray | None]:
+    """Learned shares of each structure with its crystal; None where the model has no answer."""
+    shares = []
+    for k, (atoms, bulk) in enumerate(structures):
+        progress.check()
+        progress.update(k, len(structures), "learned shares of the atoms")
+        try:
+            shares.append(model.predict_local(atoms, bulk=bulk))
+        except InputError:
+            shares.append(None)
+    return shares
+
+
+@dataclass(frozen=True, eq=False)
+class Curves:
+    """Errors against the proportion held out.
+
+    Attributes
+    ----------
+    at_random : SplitCurve
+    by_parents : SplitCurve or None
+        With structures of one parent held out together, where structures share parents.
+    """
+
+    at_random: SplitCurve
+    by_parents: SplitCurve | None
+
+
+@dataclass(frozen=True, eq=False)
+class Coverage:
+    """Whether intervals hold what they promise.
+
+    Attributes
+    ----------
+    in_class : CoverageCurve
+        A tenth held out at random, whole parents together, again and again.
+    new_class : CoverageCurve or None
+        Each class left out once; None if there is one class only.
+    """
+
+    in_class: CoverageCurve
+    new_class: CoverageCurve | None
+
+
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """What models are fitted on.
+
+    Attributes
+    ----------
+    X : (M, n_features) array
+        Descriptor differences.
+    y : (M,) array, k_B
+    labels, parents : (M,) str arrays
+    """
+
+    X: np.ndarray
+    y: np.ndarray
+    labels: np.ndarray
+    parents: np.ndarray
+
+    @property
+    def groups(self) -> np.ndarray | None:
+        """The parents, if any of them has more than one structure."""
+        return self.parents if len(np.unique(self.parents)) < len(self.parents) else None
+
+
+def split_curves(progress, rows: Rows, n_repeats: int, seed: int) -> Curves:
+    """Train and test errors against the proportion held out, at random and, where parents are shared, by parents."""
+    options = {"n_repeats": n_repeats, "seed": seed, "progress": progress}
+    at_random = split_curve_arrays(rows.X, rows.y, **options)
+    groups = rows.groups
+    return Curves(at_random, None if groups is None else split_curve_arrays(rows.X, rows.y, groups=groups, **options))
+
+
+def class_errors(progress, rows: Rows, n_repeats: int, seed: int) -> ClassMatrix:
+    """Errors of models of classes on classes; of one test set, so that there is nothing to repeat."""
+    return class_matrix(rows.X, rows.y, rows.labels, groups=rows.groups, seed=seed, progress=progress)
+
+
+def learning(progress, rows: Rows, n_repeats: int, seed: int) -> LearningCurve:
+    """Test error against the number of structures fitted, whole parents held out."""
+    return learning_curve(
+        rows.X,
+        rows.y,
+        n_train=learning_sizes(len(rows.y)),
+        groups=rows.groups,
+        n_repeats=n_repeats,
+        seed=seed,
+        progress=progress,
+    )
+
+
+def learning_sizes(n_structures: int) -> list[int]:
+    """Sizes of training sets, doubling up to what is left when a fifth is held out (with a margin for large parents)."""
+    largest = int(LARGEST_TRAINED * n_structures)
+    sizes = [largest]
+    while sizes[-1] >= 2 * SMALLEST_TRAINED:
+        sizes.append(sizes[-1] // 2)
+    return sizes[::-1]
+
+
+def coverage(progress, rows: Rows, n_repeats: int, seed: int) -> Coverage:
+    """Coverage of the intervals against what they promise, in class and of classes left out."""
+    kind = ShuffleSplit if rows.groups is None else GroupShuffleSplit
+    in_class = list(kind(n_repeats, test_size=0.1, random_state=seed).split(rows.X, groups=rows.groups))
+    n_classes = len(np.unique(rows.labels))
+    new_class = [] if n_classes < 2 else list(LeaveOneGroupOut().split(rows.X, groups=rows.labels))
+    smallest = min(len(train) for train, _ in (*in_class, *new_class))
+    coverages = [promise for promise in COVERAGES if promise <= smallest / (smallest + 1)]
+    curves = [
+        coverage_curve(
+            rows.X,
+            rows.y,
+            splits,
+            labels=rows.labels,
+            groups=rows.parents,
+            coverages=coverages,
+            progress=progress,
         )
+        for splits in (in_class, new_class)
+        if splits
+    ]
+    return Coverage(curves[0], curves[1] if new_class else None)
 
 
 def parse_upload(progress, content: bytes, name: str) -> list[Atoms]:
@@ -153,10 +384,26 @@ def parse_upload(progress, content: bytes, name: str) -> list[Atoms]:
     return read_structures(content, name=name)
 
 
-def reference(progress, atoms: Atoms, potential: str, relax_first: bool, temperature: float) -> Reference:
-    """Relax if asked, then the exact entropy of the structure and of each of its atoms."""
+def reference(
+    progress, atoms: Atoms, potential: str, relax_first: bool, temperature: float, total_only: bool = False
+) -> Reference:
+    """Relax if asked, then the exact entropy of the structure and, unless `total_only`, of each of its atoms.
+
+    An answer computed before, by whomever, is not computed again.
+    """
     potential = get_potential(potential)
     potential.check(atoms)
+    options = {"relax_first": relax_first, "temperature": temperature, "total_only": total_only}
+    key, folder = reference_cache.reference_key(atoms, potential, **options), cache_folder("references")
+    found = reference_cache.find(Reference, key, folder)
+    if found is not None:
+        return replace(found, known=True)
+    answer = _reference(progress, atoms, potential, **options)
+    reference_cache.keep(answer, key, folder)
+    return answer
+
+
+def _reference(progress, atoms, potential, relax_first, temperature, total_only):
     bulk = crystal_of(atoms, potential)
     n_steps = 0
     if relax_first:
@@ -166,8 +413,8 @@ def reference(progress, atoms: Atoms, potential: str, relax_first: bool, tempera
         atoms,
         bulk,
         potential,
-        local=True,
-        method="eigenvectors",  # the spectrum is shown, too
+        local=not total_only,
+        method="auto" if total_only else "eigenvectors",  # the spectrum is shown, too
         temperature=temperature,
         progress=progress,
     )
