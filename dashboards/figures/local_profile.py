@@ -19,6 +19,8 @@ from dashboards.figures.style import BLUE, GREEN, NEUTRAL, VERMILLION, styled_fi
 
 EXACT, LEARNED, SELECTED = BLUE, VERMILLION, GREEN
 NEAREST_DEFECT = "the nearest defect"
+MOST_POINTS = 20_000
+"""Of a structure with more atoms those nearest to the defect are drawn; far away nothing happens."""
 
 
 class LocalProfile:
@@ -47,7 +49,8 @@ class LocalProfile:
         Parameters
         ----------
         distances : (N,) float
-            To the nearest defect; atoms at infinite distance, as in a perfect crystal, are left out.
+            To the nearest defect; atoms at infinite distance, as in a perfect crystal, are left out, and so are those beyond the
+            nearest `MOST_POINTS`.
         exact, learned : (N,) float, k_B, optional
         place, unit : str
             What the distances are from, and their unit.
@@ -113,7 +116,7 @@ def running_sum(distances: np.ndarray, values: np.ndarray) -> np.ndarray:
 
 
 def _point_columns(distances, exact, learned):
-    near = np.flatnonzero(np.isfinite(distances))
+    near = np.sort(_nearest(distances))
     return {
         "atom": near,
         "distance": distances[near],
@@ -123,12 +126,18 @@ def _point_columns(distances, exact, learned):
 
 
 def _sum_columns(distances, exact, learned):
-    near = np.isfinite(distances)
+    near = _nearest(distances)
     return {
-        "distance": np.sort(distances[near]),
+        "distance": distances[near],
         "exact": running_sum(distances[near], _column(exact, len(distances))[near]),
         "learned": running_sum(distances[near], _column(learned, len(distances))[near]),
     }
+
+
+def _nearest(distances):
+    """Indices of the atoms that are drawn, the nearest first."""
+    order = np.argsort(distances, kind="stable")[:MOST_POINTS]
+    return order[np.isfinite(distances[order])]
 
 
 def _column(values, n):

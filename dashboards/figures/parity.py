@@ -1,6 +1,7 @@
 """Learned against exact formation entropy, and how far apart they are.
 
-A point on the line y = x is a structure the model gets right; the residual is learned minus exact, k_B.
+A point on the line y = x is a structure the model gets right; the residual is learned minus exact, k_B. The bar of a structure held
+out is the interval that promises to hold the exact value: a bar that does not cross the line has missed it.
 """
 
 from __future__ import annotations
@@ -10,23 +11,44 @@ from bokeh.events import Tap
 from bokeh.models import ColumnDataSource, CustomJS, HoverTool, Range1d
 from bokeh.plotting import figure
 
-from dashboards.figures.style import LEGEND_ROWS, NEUTRAL, TEST, TRAIN, class_colour, styled_figure
+from dashboards.figures.style import NEUTRAL, TEST, TRAIN, class_colour, styled_figure
+from dashboards.state import Fit
+from ldml.evaluation.protocols import COVERAGE
 
-SELECTION, POINTS = "selection", "points"
-"""Names of the ring around the structure in view, and of the structures."""
+SELECTION, POINTS, INTERVALS, OUTSIDE = "selection", "points", "intervals", "outside"
+"""Names of the ring around the structure in view, of the structures, their intervals and the marks of extrapolation."""
+LEGEND_ROWS = 8
+"""Rows that fit above the diagonal."""
 
 _TOOLTIP = """
 <div style="font-size: 13px; line-height: 1.45">
-  <b>@name</b> (@label, @part)<br>
-  exact @true{0.000} k_B<br>learned @predicted{0.000} k_B<br>residual @residual{+0.000} k_B
+  <b>@name</b> (@label, @part@remark)<br>
+  exact @true{0.000} k_B<br>learned @predicted{0.000}@interval k_B<br>residual @residual{+0.000} k_B
 </div>
 """
 # a tap may turn to another page; the box under the pointer would outlive the plot
 _HIDE_TOOLTIP = "for (const view of Bokeh.index.query((view) => view.model === hover)) view._move_exit?.()"
 
 
-def parity_plot(true, predicted, labels, names, test, *, height: int = 640) -> figure:
-    """Scatter of learned against exact S_f: filled circles were fitted, open diamonds held out.
+def fit_parity(fit: Fit, *, height: int) -> figure:
+    """`parity_plot` of a fit with its intervals."""
+    return parity_plot(
+        fit.true,
+        fit.predicted,
+        fit.data.labels,
+        fit.data.names,
+        fit.test,
+        half_width=fit.half_width,
+        outside=fit.outside,
+        coverage=COVERAGE,
+        height=height,
+    )
+
+
+def parity_plot(
+    true, predicted, labels, names, test, *, half_width=None, outside=None, coverage: float = 0.9, height: int = 640
+) -> figure:
+    """Scatter of learned against exact S_f: faint circles were fitted, full diamonds held out.
 
     Parameters
     ----------
@@ -35,6 +57,12 @@ def parity_plot(true, predicted, labels, names, test, *, height: int = 640) -> f
         Class and name of each structure.
     test : (M,) bool array
         Which were held out.
+    half_width : (M,) array, k_B, optional
+        Half of the intervals, drawn for structures held out; NaN for none.
+    outside : (M,) bool array, optional
+        Which lie outside the training set, marked among those held out.
+    coverage : float
+        Probability that the intervals promise.
     height : int
         Pixels.
 
@@ -42,6 +70,9 @@ def parity_plot(true, predicted, labels, names, test, *, height: int = 640) -> f
     -------
     bokeh.plotting.figure
     """
+    half_width = np.full(len(true), np.nan) if half_width is None else half_width
+    outside = test & (np.zeros(len(true), dtype=bool) if outside is None else outside)
+    told = _columns(true, predicted, labels, names, test, half_width, outside)
     low, high = padded_range(np.concatenate([true, predicted]))
     plot = styled_figure(
         x_label="S_f exact (k_B)",
@@ -51,13 +82,16 @@ def parity_plot(true, predicted, labels, names, test, *, height: int = 640) -> f
         y_range=Range1d(low, high),
     )
     plot.line([low, high], [low, high], line_color=NEUTRAL, line_dash="dashed", line_width=1.5)
+    _intervals(
+        plot, true, predicted, labels, half_width, test & np.isfinite(half_width), f"{100 * coverage:g} % interval"
+    )
     for part, which, marker in (("train", ~test, "circle"), ("test", test, "diamond")):
         for label in np.unique(labels[which]):
             chosen = which & (labels == label)
             plot.scatter(
                 "true",
                 "predicted",
-                source=_source(true, predicted, labels, names, chosen, part),
+                source=ColumnDataSource({name: values[chosen] for name, values in told.items()}),
                 marker=marker,
                 size=6 if part == "train" else 11,
                 fill_color=class_colour(label),
@@ -65,9 +99,21 @@ def parity_plot(true, predicted, labels, names, test, *, height: int = 640) -> f
                 line_color=class_colour(label) if part == "train" else NEUTRAL,
                 line_alpha=0.6 if part == "train" else 1.0,
                 line_width=1.0 if part == "train" else 0.5,
-                legend_label=f"{label} {part}",
+                legend_label=str(label),
                 name=POINTS,
             )
+    if outside.any():
+        plot.scatter(
+            true[outside],
+            predicted[outside],
+            marker="square",
+            size=15,
+            fill_alpha=0,
+            line_color=NEUTRAL,
+            line_width=1.5,
+            legend_label="outside training",
+            name=OUTSIDE,
+        )
     plot.scatter(
         "true",
         "predicted",
@@ -84,10 +130,28 @@ def parity_plot(true, predicted, labels, names, test, *, height: int = 640) -> f
     plot.js_on_event(Tap, CustomJS(args={"hover": hover}, code=_HIDE_TOOLTIP))
     plot.legend.location = "top_left"
     plot.legend.click_policy = "hide"
-    plot.legend.ncols = 2 * -(-len(np.unique(labels)) // LEGEND_ROWS)
+    plot.legend.ncols = -(-len(plot.legend.items) // LEGEND_ROWS)
     plot.legend.label_text_font_size = "12px"
     plot.legend.background_fill_alpha = 0.7
     return plot
+
+
+def _intervals(plot, true, predicted, labels, half_width, chosen, name):
+    """A bar through each of the chosen structures in the colour of its class."""
+    if chosen.any():
+        at, centre, half = true[chosen], predicted[chosen], half_width[chosen]
+        colours = [class_colour(label) for label in labels[chosen]]
+        plot.segment(
+            at,
+            centre - half,
+            at,
+            centre + half,
+            line_color=colours,
+            line_alpha=0.55,
+            line_width=1.2,
+            legend_label=name,
+            name=INTERVALS,
+        )
 
 
 def mark(plot: figure, true: float | None, predicted: float | None) -> None:
@@ -160,14 +224,16 @@ def padded_range(values) -> tuple[float, float]:
     return low - room, high + room
 
 
-def _source(true, predicted, labels, names, chosen, part):
-    return ColumnDataSource(
-        {
-            "true": true[chosen],
-            "predicted": predicted[chosen],
-            "residual": (predicted - true)[chosen],
-            "label": labels[chosen],
-            "name": names[chosen],
-            "part": [part] * int(chosen.sum()),
-        }
-    )
+def _columns(true, predicted, labels, names, test, half_width, outside):
+    """What the points and their tooltips are made of; of a structure that was fitted, the interval is none."""
+    told = test & np.isfinite(half_width)
+    return {
+        "true": true,
+        "predicted": predicted,
+        "residual": predicted - true,
+        "interval": np.array([f" ± {half:.3f}" if tell else "" for half, tell in zip(half_width, told, strict=True)]),
+        "label": labels,
+        "name": names,
+        "part": np.where(test, "test", "train"),
+        "remark": np.where(outside, ", outside the training set", ""),
+    }

@@ -6,9 +6,11 @@ background are left to the theme of the page, light or dark.
 
 from __future__ import annotations
 
+import base64
 import hashlib
 
 import holoviews.plotting.bokeh  # noqa: F401  (registers the backend whose options the figures set)
+from bokeh.models import CustomAction, CustomJS
 from bokeh.plotting import figure
 
 ORANGE, SKY, GREEN, BLUE, VERMILLION, PURPLE = "#e69f00", "#56b4e9", "#009e73", "#0072b2", "#d55e00", "#cc79a7"
@@ -52,6 +54,25 @@ def _faded(colour):
     return "#" + bytes((own + grey) // 2 for own, grey in channels).hex()
 
 
+_SVG_ICON = (
+    "data:image/svg+xml;base64,"
+    + base64.b64encode(
+        b'<svg xmlns="http://www.w3.org/2000/svg" width="24" height="24"><text x="12" y="16" font-size="10" text-anchor="middle" '
+        b'font-family="sans-serif" fill="#808080">SVG</text></svg>'
+    ).decode()
+)
+_SAVE_SVG = """
+const layer = Bokeh.index.find_one(plot).export("svg")
+layer.to_blob().then((blob) => {
+  const link = document.createElement("a")
+  link.href = URL.createObjectURL(blob)
+  link.download = "figure.svg"
+  link.click()
+  setTimeout(() => URL.revokeObjectURL(link.href), 10000)
+})
+"""
+
+
 def plot_options(*, height: int) -> dict:
     """Options of a HoloViews overlay that look like `styled_figure`.
 
@@ -72,9 +93,18 @@ def plot_options(*, height: int) -> dict:
     }
 
 
+def svg_action(plot: figure) -> CustomAction:
+    """A button of the toolbar that saves a figure as vector graphics; the browser draws it, nobody else is asked."""
+    return CustomAction(
+        icon=_SVG_ICON, description="Save as SVG", callback=CustomJS(args={"plot": plot}, code=_SAVE_SVG)
+    )
+
+
 def _plain(plot, element):
     """Details HoloViews has no option for."""
     figure = plot.state
+    if not any(isinstance(tool, CustomAction) for tool in figure.toolbar.tools):  # this is called again and again
+        figure.add_tools(svg_action(figure))
     figure.toolbar.logo = None
     figure.toolbar.autohide = True
     figure.min_border_right = 16
@@ -107,6 +137,7 @@ def styled_figure(*, x_label: str, y_label: str, height: int = 360, tools: str =
         min_border_right=16,
         **options,
     )
+    plot.add_tools(svg_action(plot))
     plot.toolbar.logo = None
     plot.toolbar.autohide = True
     for axis in plot.axis:

@@ -47,9 +47,12 @@ class AtomsView(JSComponent):
     frame = param.Dict({}, doc="What `show` sends: positions, radii, colours, cell, ghosts.")
     values = param.Parameter(None, doc="Scalar of each atom, float32, or None for element colours.")
     mask = param.Parameter(None, doc="Mask of the atoms drawn, uint8, or None for all.")
-    lut = param.Parameter(None, doc="The palette as 256 colours, uint8.")
+    lut = param.Parameter(None, doc="The palette between the limits as 256 colours, uint8.")
+    link = param.String("", doc="Views of one page with the same link, unless it is empty, share their camera.")
+    file_name = param.String("atoms.png", doc="Of the picture that `save_image` leaves with the browser.")
     fit = param.Event(doc="Moves the camera to the atoms drawn; see `fit_camera`.")
     snapshot = param.Event(doc="Asks the browser for `image`.")
+    save = param.Event(doc="Asks the browser to save the picture as a file.")
 
     if _BUNDLE.is_file():
         _bundle = _BUNDLE.name
@@ -130,14 +133,19 @@ class AtomsView(JSComponent):
         """Ask the browser for a PNG at twice the size on screen; it arrives in `image`."""
         self.param.trigger("snapshot")
 
+    def save_image(self, file_name):
+        """Have the browser save a PNG at twice the size on screen, as its downloads."""
+        self.file_name = file_name
+        self.param.trigger("save")
+
     @property
     def n_atoms(self):
         """Number of atoms in the structure shown, drawn or filtered out."""
         return len(self.frame["positions"]) // 3 if self.frame else 0
 
-    @param.depends("palette", watch=True)
+    @param.depends("palette", "limits", watch=True)
     def _set_lut(self):
-        self.lut = lookup_table(self.palette).ravel()
+        self.lut = lookup_table(self.palette, self.limits).ravel()
 
     def _colouring(self, values, n_atoms, palette, limits):
         palette = self.palette if palette is None else palette

@@ -9,7 +9,7 @@ import re
 
 import panel as pn
 
-from dashboards.viewer.palettes import hex_colours
+from dashboards.viewer.palettes import hex_colours, scale_entries
 from ldml.errors import InputError
 
 _STOPS = 33  # of the CSS gradient: within 1/255 of the 256 colours
@@ -48,7 +48,8 @@ def colour_bar_html(palette, limits, title="S_i - S_bulk (k_B)"):
     low, high = (float(limit) for limit in limits)
     if not (math.isfinite(low) and math.isfinite(high) and low < high):
         raise InputError(f"colour limits must be finite and increasing, not ({low:g}, {high:g})")
-    colours = hex_colours(palette)
+    scale = hex_colours(palette)
+    colours = [scale[entry] for entry in scale_entries(palette, (low, high))]
     gradient = ", ".join(colours[round(k * (len(colours) - 1) / (_STOPS - 1))] for k in range(_STOPS))
     ticks = "".join(_tick(value, label, low, high) for value, label in tick_labels(low, high))
     name = html.escape(f"Colour scale: {title}, from {low:.3g} to {high:.3g}", quote=True)

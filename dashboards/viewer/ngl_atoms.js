@@ -40,6 +40,7 @@ const LAYOUT = `
   .atoms-stage > .message:empty { display: none; }`;
 
 const views = new WeakMap(); // Bokeh may render a view again without removing it first
+const living = new Set(); // those that may share their camera
 
 export function render({ model, view, el }) {
   views.get(view)?.dispose();
@@ -66,10 +67,13 @@ class AtomsView {
     model.on("theme", redraw("theme"));
     model.on("fit", redraw("fit"));
     model.on("snapshot", () => this.sendImage());
+    model.on("save", () => this.saveImage());
+    model.on("link", () => this.joinCamera());
     this.root.addEventListener("transitionend", redraw("theme")); // the inherited text colour has changed
     this.listen();
     this.resizing = new ResizeObserver(() => this.invalidate("size"));
     this.resizing.observe(this.root);
+    living.add(this);
   }
 
   buildPage() {
@@ -99,7 +103,7 @@ class AtomsView {
     const stale = this.stale;
     this.stale = new Set();
     const begun = performance.now();
-    if (stale.has("size")) this.viewer.handleResize();
+    if (stale.has("size")) this.resize();
     if (stale.has("theme") || stale.has("size")) {
       if (this.applyTheme()) stale.add("geometry");
     }
@@ -124,6 +128,7 @@ class AtomsView {
     viewer.setCamera("perspective", FIELD_OF_VIEW);
     viewer.setClip(-100, 200, 0.5, "scene", "relative");
     this.reset();
+    this.joinCamera();
     viewer.signals.rendered.add(() => this.drawOverlay());
     const canvas = viewer.renderer.domElement;
     canvas.addEventListener("webglcontextlost", () => {
@@ -353,7 +358,44 @@ class AtomsView {
       distance = Math.max(distance, (Math.abs(x) + box.radius) / (HALF_VIEW * aspect * MARGIN) - z, (Math.abs(y) + box.radius) / (HALF_VIEW * MARGIN) - z);
     }
     viewer.cameraDistance = distance;
-    viewer.requestRender();
+    this.moved();
+  }
+
+  // every movement of the camera ends here: views that are linked follow
+  moved() {
+    this.viewer.requestRender();
+    if (this.box) for (const other of this.partners()) other.takeCamera(this); // without a box it is still to be placed
+  }
+
+  partners() {
+    const { link } = this.model;
+    return link ? [...living].filter((other) => other !== this && other.viewer && other.model.link === link) : [];
+  }
+
+  takeCamera(other) {
+    const { rotationGroup, translationGroup, cameraDistance } = other.viewer;
+    this.viewer.rotationGroup.quaternion.copy(rotationGroup.quaternion);
+    this.viewer.translationGroup.position.copy(translationGroup.position);
+    this.viewer.cameraDistance = (cameraDistance * other.room()) / this.room();
+    this.viewer.requestRender();
+  }
+
+  // width over height where that is what limits the picture: the camera steps back so that a narrow one shows as much
+  room() {
+    return Math.min(1, this.viewer.width / this.viewer.height);
+  }
+
+  resize() {
+    const before = this.room();
+    this.viewer.handleResize();
+    this.viewer.cameraDistance *= before / this.room();
+  }
+
+  joinCamera() {
+    const [other] = this.partners();
+    if (!this.viewer || !other?.box) return;
+    this.box = other.box; // the structure to come is fitted only if it is of another size
+    this.takeCamera(other);
   }
 
   reset() {
@@ -368,14 +410,14 @@ class AtomsView {
     const step = quaternion.clone();
     quaternion.premultiply(step.setFromAxisAngle({ x: 1, y: 0, z: 0 }, aboutX));
     quaternion.premultiply(step.setFromAxisAngle({ x: 0, y: 1, z: 0 }, aboutY)).normalize();
-    this.viewer.requestRender();
+    this.moved();
   }
 
   zoom(factor) {
     const reach = this.box?.diagonal ?? 50;
     const distance = this.viewer.cameraDistance / factor;
     this.viewer.cameraDistance = Math.min(20 * reach, Math.max(0.05 * reach, distance));
-    this.viewer.requestRender();
+    this.moved();
   }
 
   pan(dx, dy) {
@@ -384,7 +426,7 @@ class AtomsView {
     const inverse = viewer.rotationGroup.quaternion.clone().invert();
     const shift = viewer.translationGroup.position.clone().set(-dx * unit, -dy * unit, 0);
     viewer.translationGroup.position.add(shift.applyQuaternion(inverse));
-    viewer.requestRender();
+    this.moved();
   }
 
   /* --- mouse, touch, keys --- */
@@ -457,8 +499,21 @@ class AtomsView {
   /* --- out --- */
 
   async sendImage() {
+    if (this.viewer) this.model.image = (await this.draw()).toDataURL("image/png");
+  }
+
+  async saveImage() {
+    if (!this.viewer) return;
+    const picture = await this.draw();
+    picture.toBlob((blob) => {
+      const href = URL.createObjectURL(blob);
+      Object.assign(document.createElement("a"), { href, download: this.model.file_name }).click();
+      setTimeout(() => URL.revokeObjectURL(href), 10_000);
+    });
+  }
+
+  async draw() {
     const { viewer } = this;
-    if (!viewer) return;
     const factor = 2;
     const atoms = await createImageBitmap(await viewer.makeImage({ factor, antialias: true, transparent: false }));
     const overlay = this.overlay.cloneNode(true);
@@ -473,12 +528,13 @@ class AtomsView {
     const context = canvas.getContext("2d");
     context.drawImage(atoms, 0, 0);
     context.drawImage(marks, 0, 0);
-    this.model.image = canvas.toDataURL("image/png");
+    return canvas;
   }
 
   dispose() {
     if (this.disposed) return;
     this.disposed = true;
+    living.delete(this);
     this.resizing.disconnect();
     cancelAnimationFrame(this.pending);
     if (!this.viewer) return;

@@ -1,7 +1,8 @@
 """Colour scales safe for colour-blind readers, and the limits that go with them.
 
 A value v gets entry round(255 (v - v_min) / (v_max - v_min)) of a table of 256 colours, clipped to its ends.
-The diverging scale is for signed differences: its white middle means 0, so its limits are symmetric.
+The diverging scale is for signed differences: its white middle means 0 whatever the limits, and equal steps of the value are
+equal steps of the scale on both sides. Limits that are not symmetric about 0 show a part of it.
 Sources: P. Kovesi, arXiv:1509.03700 (`diverging_bwr_40_95_c42`); Nunez et al., PLoS ONE 13,
 e0199239 (cividis).
 """
@@ -43,13 +44,38 @@ def hex_colours(palette):
     return PALETTES[palette]
 
 
-def lookup_table(palette):
-    """The scale as bytes for the graphics card.
+def scale_entries(palette, limits):
+    """Which entry of a scale belongs to each of 256 equidistant values from the lower to the upper limit.
 
     Parameters
     ----------
     palette : str
         A name in `PALETTES`.
+    limits : tuple of float
+        (v_min, v_max) with v_min < v_max.
+
+    Returns
+    -------
+    ndarray of int, shape (256,)
+    """
+    low, high = limits
+    if palette == DIVERGING:
+        reach = max(abs(low), abs(high))
+        low, high = ((1.0 + limit / reach) / 2.0 for limit in (low, high))
+    else:
+        low, high = 0.0, 1.0
+    return np.rint(255.0 * np.linspace(low, high, 256)).astype(int)
+
+
+def lookup_table(palette, limits=(-1.0, 1.0)):
+    """The scale between two values as bytes for the graphics card.
+
+    Parameters
+    ----------
+    palette : str
+        A name in `PALETTES`.
+    limits : tuple of float
+        As in `scale_entries`.
 
     Returns
     -------
@@ -62,7 +88,7 @@ def lookup_table(palette):
         For an unknown name.
     """
     digits = "".join(colour[1:] for colour in hex_colours(palette))
-    return np.frombuffer(bytes.fromhex(digits), np.uint8).reshape(-1, 3)
+    return np.frombuffer(bytes.fromhex(digits), np.uint8).reshape(-1, 3)[scale_entries(palette, limits)]
 
 
 def default_limits(values, palette):
