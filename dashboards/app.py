@@ -1,4 +1,4 @@
-"""The application: one page with five tabs over one state.
+"""The application: one page with seven tabs over one state.
 
 The environment variable ``LDML_APP_DATASET`` names the dataset to open with, by its name in the sample data or its path.
 """
@@ -18,11 +18,16 @@ from dashboards.pages.data import DataPage
 from dashboards.pages.descriptor_form import describe_descriptor
 from dashboards.pages.model import ModelPage
 from dashboards.pages.reference import ReferencePage
+from dashboards.pages.scaling import ScalingPage
+from dashboards.pages.share import Share
 from dashboards.pages.splits import SplitsPage
 from dashboards.pages.structure import StructurePage
+from dashboards.pages.teach import TeachPage
+from dashboards.pages.undo_bar import undo_bar
 from dashboards.session import Session, is_at_hand, shared_dataset
 from dashboards.state import DEFAULT_SEED, DEFAULT_TEST_PROPORTION, default_descriptor, remembered_fit
 from dashboards.units import units_of
+from dashboards.url_state import query_from, query_of, restore, search_of, view_of
 from ldml.errors import InputError
 
 TITLE = "Vibrational entropy of crystal defects"
@@ -35,6 +40,8 @@ PAGES = {
     "Splits": SplitsPage,
     "Structure": StructurePage,
     "Reference": ReferencePage,
+    "Scaling": ScalingPage,
+    "Teach": TeachPage,
 }
 
 THEME = {"typography": {"button": {"textTransform": "none"}}, "chart_style": "standard"}
@@ -55,17 +62,23 @@ def create_app(session: Session | None = None) -> pmui.Page:
     pn.extension("tabulator")
     session = Session() if session is None else session
     pn.state.on_session_destroyed(lambda context: session.close())
+    view = view_of({} if pn.state.location is None else query_from(pn.state.location.search))
+    if view.problems:
+        session.report_error(" ".join(view.problems), "Link")
     if session.state.dataset is None:
-        _open_first_dataset(session, os.environ.get(DATASET_VARIABLE, DEFAULT_DATASET))
+        _open_first_dataset(session, view.dataset or os.environ.get(DATASET_VARIABLE, DEFAULT_DATASET), view)
+    _follow_in_address(session.state)
+    share = Share(session)
+    status = pn.Row(_status_pane(session.state), share.buttons(), sizing_mode="stretch_width", margin=0)
     return pmui.Page(
         title=TITLE,
-        main=[_status_pane(session.state), session.messages, _tabs(session)],
+        main=[status, share.progress(), session.messages, undo_bar(session.state), _tabs(session)],
         sidebar_variant="temporary",
         theme_config=THEME,
     )
 
 
-def status_line(dataset, fit, selected, opening="") -> str:
+def status_line(dataset, fit, selected, opening="", whole=None) -> str:
     """Dataset, model and structure in view, in one line of HTML.
 
     Parameters
@@ -76,12 +89,15 @@ def status_line(dataset, fit, selected, opening="") -> str:
         Index in the dataset; -1 for none.
     opening : str
         Name of the dataset that is being read, if one is.
+    whole : Dataset, optional
+        Of which the dataset is a part.
     """
     if opening:
         return f"Opening <b>{html.escape(opening)}</b> …"
     if dataset is None:
         return "No dataset is open; choose or upload one under Data."
-    parts = [f"<b>{html.escape(dataset.name)}</b>, {len(dataset):,} structures"]
+    share = "" if whole is None else f" of {len(whole):,}"
+    parts = [f"<b>{html.escape(dataset.name)}</b>, {len(dataset):,}{share} structures"]
     if fit is None:
         parts.append("no model fitted")
     else:
@@ -93,10 +109,10 @@ def status_line(dataset, fit, selected, opening="") -> str:
     return " &nbsp;·&nbsp; ".join(parts)
 
 
-def _open_first_dataset(session, source):
+def _open_first_dataset(session, source, view):
     """Show a dataset at once if it has been read before; else the empty page comes first, and then the dataset."""
     if is_at_hand(source):
-        session.state.open_dataset(shared_dataset(source))
+        _show(session, shared_dataset(source), view)
         return
     session.state.opening = Path(source).stem
 
@@ -108,11 +124,25 @@ def _open_first_dataset(session, source):
                 async with session.locked():
                     session.state.opening = ""
                     if session.state.dataset is None:  # the visitor may have chosen another in the meantime
-                        session.state.open_dataset(data)
+                        _show(session, data, view)
         finally:
             session.state.opening = ""
 
     pn.state.onload(read)
+
+
+def _show(session, data, view):
+    session.state.open_dataset(data)
+    if problems := restore(session.state, data, view):
+        session.report_error("; ".join(problems), "Link")
+
+
+def _follow_in_address(state):
+    """Keep the address such that it shows this view to whoever opens it."""
+    location = pn.state.location
+    if location is not None:
+        names = ["dataset", "fit", "selected", "page", "quantity"]
+        state.param.watch(lambda *events: setattr(location, "search", search_of(query_of(state))), names)
 
 
 def _first_fit(data):
@@ -125,7 +155,14 @@ def _first_fit(data):
 
 def _status_pane(state):
     return pn.pane.HTML(
-        pn.bind(status_line, state.param.dataset, state.param.fit, state.param.selected, state.param.opening),
+        pn.bind(
+            status_line,
+            state.param.dataset,
+            state.param.fit,
+            state.param.selected,
+            state.param.opening,
+            state.param.whole,
+        ),
         sizing_mode="stretch_width",
         margin=(6, 14, 0, 14),
         styles={"font-size": "13px"},

@@ -15,11 +15,26 @@ import panel_material_ui as pmui
 
 from dashboards.pages.layout import caption
 from dashboards.plain_text import plain
-from ldml.descriptors import DESCRIPTORS, Choice, Descriptor, Flag, Number, Parameter, Species, get_descriptor
+from ldml.descriptors import (
+    DESCRIPTORS,
+    SEPARATOR,
+    Choice,
+    Descriptor,
+    Flag,
+    Number,
+    Parameter,
+    Species,
+    get_descriptor,
+)
 from ldml.errors import InputError
 
 RARE = ("cutoff_function", "self_weight", "rfac0", "unit", "sigma")
 """Names of parameters that are rarely changed, beside those that joined later."""
+MODES = "SoftModes"
+"""The descriptor of minima that any other can have beside it."""
+_WITH_MODES = f"{SEPARATOR}{MODES}"
+_MODES_LABEL = "with soft modes"
+_SWITCH = {"size": "small", "margin": (6, 4)}
 _MORE, _FEWER = "▸ More parameters", "▾ More parameters"
 _WIDE = {"size": "small", "sizing_mode": "stretch_width", "margin": (6, 0)}
 _SMALL_CHOICE = {
@@ -53,7 +68,10 @@ class DescriptorForm:
         self._potential, self._length = "", "Å"
         self._forms: dict[str, dict[str, _Field]] = {}
         self._listeners: list[Callable[[], None]] = []
-        self._kind = pmui.Select(label="Descriptor", options=list(DESCRIPTORS), value=descriptor.name, **_WIDE)
+        base = descriptor.name.removesuffix(_WITH_MODES)
+        options = [name for name in DESCRIPTORS if not name.endswith(_WITH_MODES)]
+        self._kind = pmui.Select(label="Descriptor", options=options, value=base, **_WIDE)
+        self._modes = pmui.Switch(value=descriptor.name.endswith(_WITH_MODES), label=_MODES_LABEL, **_SWITCH)
         self._meaning = caption("")
         self._fields = pn.Column(sizing_mode="stretch_width", margin=0)
         self._rare = pn.Column(sizing_mode="stretch_width", margin=(4, 0, 0, 0), visible=False)
@@ -61,20 +79,31 @@ class DescriptorForm:
         self._more.on_click(lambda event: self._unfold())
         self._show(descriptor.parameters)
         self._kind.param.watch(lambda event: self._show({}), "value")
+        self._modes.param.watch(lambda event: self._show({}), "value")
 
     def view(self) -> pn.Column:
         """The form."""
-        parts = (self._kind, self._meaning, self._fields, self._more, self._rare)
+        parts = (self._kind, self._modes, self._meaning, self._fields, self._more, self._rare)
         return pn.Column(*parts, sizing_mode="stretch_width", margin=0)
 
     @property
     def inputs(self) -> dict[str, Any]:
         """Widget of each parameter of the descriptor chosen."""
-        return {name: field.widget for name, field in self._forms[self._kind.value].items()}
+        return {name: field.widget for name, field in self._chosen_fields().items()}
 
     def choose(self, name: str) -> None:
         """Turn to another descriptor."""
-        self._kind.value = name
+        self._kind.value = name.removesuffix(_WITH_MODES)
+        self._modes.value = name.endswith(_WITH_MODES)
+
+    def fill(self, descriptor: Descriptor) -> None:
+        """Describe a descriptor; one that the form does not offer leaves it as it is."""
+        if descriptor.name.removesuffix(_WITH_MODES) not in self._kind.options:
+            return
+        self.choose(descriptor.name)
+        fields = self._chosen_fields()
+        for name, value in descriptor.parameters.items():
+            fields[name].enter(value)
 
     def descriptor(self) -> Descriptor:
         """The descriptor the form describes.
@@ -84,8 +113,8 @@ class DescriptorForm:
         InputError
             If a field is empty or a value is not allowed.
         """
-        fields = self._forms[self._kind.value]
-        return get_descriptor(self._kind.value, **{name: field.value() for name, field in fields.items()})
+        values = {name: field.value() for name, field in self._chosen_fields().items()}
+        return get_descriptor(SEPARATOR.join(self._chosen_kinds()), **values)
 
     def offer_elements(self, elements: Sequence[str]) -> None:
         """The elements that species can be chosen from; others that were chosen are no longer."""
@@ -108,22 +137,40 @@ class DescriptorForm:
             for field in fields.values():
                 field.offer_length(unit)
 
+    def offer_modes(self, obstacle: str) -> None:
+        """Let soft modes stand beside the descriptor, unless there is an obstacle, which is told."""
+        self._modes.param.update(
+            disabled=bool(obstacle),
+            value=self._modes.value and not obstacle,
+            label=f"{_MODES_LABEL} ({obstacle})" if obstacle else _MODES_LABEL,
+        )
+
     def on_change(self, listener: Callable[[], None]) -> None:
         """Call `listener` whenever the form describes something else."""
         self._listeners.append(listener)
 
+    def _chosen_kinds(self):
+        """Names of the descriptors chosen to stand side by side."""
+        base = self._kind.value
+        return (base, MODES) if self._modes.value and base != MODES else (base,)
+
+    def _chosen_fields(self):
+        return {name: field for kind in self._chosen_kinds() for name, field in self._forms[kind].items()}
+
     def _show(self, values):
         """Bring in the inputs of the descriptor chosen, made when it is chosen for the first time."""
-        kind = DESCRIPTORS[self._kind.value]
-        if kind.name not in self._forms:
-            self._forms[kind.name] = {
-                p.name: _Field(p, values.get(p.name, p.default), self._elements, self._changed)
-                for p in kind.declared_parameters
-            }
-            self.offer_potential(self._potential)
-            self.offer_length(self._length)
-        fields = self._forms[kind.name].values()
-        self._meaning.object = plain(inspect.cleandoc(kind.__doc__ or "").partition("\n\n")[0].replace("\n", " "))
+        kinds = [DESCRIPTORS[name] for name in self._chosen_kinds()]
+        for kind in kinds:
+            if kind.name not in self._forms:
+                self._forms[kind.name] = {
+                    p.name: _Field(p, values.get(p.name, p.default), self._elements, self._changed)
+                    for p in kind.declared_parameters
+                }
+                self.offer_potential(self._potential)
+                self.offer_length(self._length)
+        fields = self._chosen_fields().values()
+        self._modes.visible = self._kind.value != MODES
+        self._meaning.object = " ".join(map(_meaning, kinds))
         self._fields.objects = [field.widget for field in fields if not is_rare(field.parameter)]
         self._rare.objects = [field.widget for field in fields if is_rare(field.parameter)]
         self._more.visible = bool(self._rare.objects)
@@ -163,6 +210,12 @@ class _Field:
             return self.parameter.from_text(entered)
         return self.parameter.checked(entered)
 
+    def enter(self, value):
+        """Put a value into the input."""
+        if isinstance(self.widget, pmui.TextInput):
+            value = self.parameter.to_text(value)
+        self.widget.value = list(value) if isinstance(self.parameter, Species) else value
+
     def offer_elements(self, elements):
         """Let a parameter for species choose from `elements`."""
         if isinstance(self.parameter, Species):
@@ -193,6 +246,11 @@ class _Field:
         if hasattr(self.widget, "error_state"):
             self.widget.param.update(error_state=bool(problem), helper_text=problem)
         self._on_change()
+
+
+def _meaning(kind: type[Descriptor]) -> str:
+    """First paragraph of what a descriptor says of itself."""
+    return plain(inspect.cleandoc(kind.__doc__ or "").partition("\n\n")[0].replace("\n", " "))
 
 
 def is_rare(parameter: Parameter) -> bool:
@@ -230,7 +288,7 @@ def _widget(parameter: Parameter, value):
     if isinstance(parameter, Choice):
         return pmui.Select(options=list(parameter.choices), value=value, **options)
     if isinstance(parameter, Flag):
-        return pmui.Switch(value=value, **{**options, "margin": (6, 4)})
+        return pmui.Switch(value=value, **{**options, **_SWITCH})
     if isinstance(parameter, Species):
         del options["size"]  # of this one, the number of lines
         return pmui.MultiChoice(options=list(value), value=list(value), sx=_SMALL_CHOICE, **options)

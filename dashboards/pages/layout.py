@@ -21,6 +21,7 @@ th, td { padding: 3px 10px 3px 0; text-align: right; white-space: nowrap; }
 th:first-child, td:first-child { text-align: left; }
 th { font-weight: 500; opacity: 0.75; border-bottom: 1px solid currentColor; }
 tr.total td { border-top: 1px solid color-mix(in srgb, currentColor 35%, transparent); }
+tr.chosen td { font-weight: 600; background: color-mix(in srgb, currentColor 9%, transparent); }
 i.swatch { display: inline-block; width: 10px; height: 10px; border-radius: 2px; margin-right: 6px; }
 """
 
@@ -78,7 +79,9 @@ def list_pane(**layout) -> pn.pane.HTML:
     return pn.pane.HTML("", stylesheets=[_LIST_STYLE], sizing_mode="stretch_width", margin=(2, 0), **layout)
 
 
-def table_html(header: Sequence[str], rows: Sequence[Sequence[str]], *, colours=None, last_is_total=False) -> str:
+def table_html(
+    header: Sequence[str], rows: Sequence[Sequence[str]], *, colours=None, last_is_total=False, chosen=None
+) -> str:
     """A small table.
 
     Parameters
@@ -91,6 +94,8 @@ def table_html(header: Sequence[str], rows: Sequence[Sequence[str]], *, colours=
         Colour of the swatch before each row.
     last_is_total : bool
         Draw a line above the last row.
+    chosen : int, optional
+        Row that is marked as the current one.
     """
     head = "".join(f"<th scope='col'>{cell}</th>" for cell in header)
     body = []
@@ -99,7 +104,8 @@ def table_html(header: Sequence[str], rows: Sequence[Sequence[str]], *, colours=
         swatch = f"<i class='swatch' style='background:{colour}'></i>" if colour else ""
         cells = "".join(f"<td>{swatch if j == 0 else ''}{html.escape(cell)}</td>" for j, cell in enumerate(row))
         total = " class='total'" if last_is_total and k == len(rows) - 1 else ""
-        body.append(f"<tr{total}>{cells}</tr>")
+        current = " class='chosen' aria-current='true'" if k == chosen else ""
+        body.append(f"<tr{total}{current}>{cells}</tr>")
     return f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(body)}</tbody></table>"
 
 

@@ -5,7 +5,8 @@ The dense diagonalisation behind it costs
     t ~ t_0 (N / N_0)^3,     memory = 3 (3 N)^2 x 8 bytes
 
 for N atoms: the dynamical matrix is overwritten by its eigenvectors, and the divide-and-conquer algorithm works in two more
-arrays of its size.
+arrays of its size. The total alone takes one Cholesky factorisation in place, and from `GREEN_FROM` atoms on the crystal's Green's
+function, whose cost hardly grows.
 """
 
 from __future__ import annotations
@@ -20,17 +21,22 @@ from ase import Atoms
 
 from dashboards import tasks
 from dashboards.figures.spectrum import spectrum_figure
+from dashboards.figures.thermodynamics import QUANTITIES, formation_curves, thermodynamics_figure
+from dashboards.limits import limit
 from dashboards.pages.atoms_panel import AtomsPanel
 from dashboards.pages.job_bar import JobBar
 from dashboards.pages.layout import CONTROLS_WIDTH, UNSEEN_LABEL, caption, columns, empty_state, heading
 from dashboards.pages.numbers import number, number_table
-from dashboards.pages.structure import UNDER_WAY, entropy_quantities
+from dashboards.pages.quantities import entropy_quantities
+from dashboards.pages.structure import UNDER_WAY
 from dashboards.plain_text import plain
 from dashboards.session import Session
 from dashboards.state import Fit
 from dashboards.tasks import Reference, crystal_of
 from dashboards.time_left import duration
 from ldml.dataset import Dataset, Entry
+from ldml.entropy import Spectrum
+from ldml.entropy.formation import GREEN_FROM
 from ldml.errors import InputError, NotAMinimumError, UnrelaxedError
 from ldml.point_defects import WignerSeitz, defect_positions, distance_to_defects
 from ldml.potentials import POTENTIALS, get_potential, perfect_crystal
@@ -39,8 +45,15 @@ from ldml.structures import DUMBBELL_AXES, interstitial_cluster, strained, vacan
 MAX_UPLOAD_BYTES = 100_000_000
 MEASURED_SECONDS, MEASURED_ATOMS = 5.0, 1024
 """Of the diagonalisation with eigenvectors, one idle core."""
+TOTAL_SECONDS, GREEN_SECONDS, GREEN_BYTES = 0.3, 6.0, 0.8e9
+"""Of a total: by factorisation of `MEASURED_ATOMS`, by the Green's function at any size."""
 MEMORY_SHARE = 0.8
-"""Of the machine's memory, at most this much for one diagonalisation."""
+"""Of the machine's memory, at most this much for one computation."""
+FULL, TOTAL = "S_f, every S_i and the spectrum", "S_f alone"
+LARGEST = {FULL: 10, TOTAL: 20}
+"""Unit cells along an edge on offer."""
+SPECTRUM = "Spectrum"
+"""What is drawn below the numbers, beside the functions of temperature."""
 CRYSTALLINE = [name for name, kind in POTENTIALS.items() if kind.lattice is not None]
 """Potentials that name a ground-state crystal for a defect to be in."""
 BUILD, UPLOAD, DATASET = "Build", "Upload", "Dataset"
@@ -97,30 +110,39 @@ def checked_candidate(name: str, atoms: Atoms, potential) -> Candidate:
     return Candidate(name, atoms, crystal_of(atoms, potential))
 
 
-def cost(n_atoms: int) -> tuple[float, float]:
-    """Estimated seconds and bytes of the diagonalisation for `n_atoms`."""
-    return MEASURED_SECONDS * (n_atoms / MEASURED_ATOMS) ** 3, 3.0 * (3 * n_atoms) ** 2 * 8
+def cost(n_atoms: int, detail: str = FULL) -> tuple[float, float]:
+    """Estimated seconds and bytes of the computation for `n_atoms`."""
+    matrix = (3 * n_atoms) ** 2 * 8.0
+    if detail == FULL:
+        return MEASURED_SECONDS * (n_atoms / MEASURED_ATOMS) ** 3, 3.0 * matrix
+    if n_atoms >= GREEN_FROM:
+        return GREEN_SECONDS, GREEN_BYTES
+    return TOTAL_SECONDS * (n_atoms / MEASURED_ATOMS) ** 3, matrix
 
 
-def cost_sentence(n_atoms: int) -> str:
+def cost_sentence(n_atoms: int, detail: str = FULL) -> str:
     """The estimate in words."""
-    seconds, size = cost(n_atoms)
+    seconds, size = cost(n_atoms, detail)
     memory = f"{size / 1e6:.0f} MB" if size < 1e9 else f"{size / 1e9:.1f} GB"
     time = duration(seconds)
     return f"{n_atoms:,} atoms: estimated {time} on an idle core and {memory} of memory; relaxation adds a few seconds."
 
 
-def too_large(n_atoms: int) -> str:
-    """Why a structure is too large for this machine; empty when it is not."""
+def too_large(n_atoms: int, detail: str = FULL) -> str:
+    """Why a structure is too large for this machine or its server; empty when it is not."""
+    allowed = limit("LDML_APP_MAX_ATOMS")
+    if allowed and n_atoms > allowed:
+        return f"{n_atoms:,} atoms are more than the {allowed:,} this server computes; choose a smaller cell."
     try:
         memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     except (AttributeError, ValueError, OSError):  # a system that does not tell
         return ""
-    _, size = cost(n_atoms)
+    _, size = cost(n_atoms, detail)
     if size <= MEMORY_SHARE * memory:
         return ""
     return (
-        f"{n_atoms:,} atoms need {size / 1e9:.1f} GB and this machine has {memory / 1e9:.1f} GB; choose a smaller cell."
+        f"{n_atoms:,} atoms need {size / 1e9:.1f} GB and this machine has {memory / 1e9:.1f} GB; choose a smaller cell"
+        f"{'' if detail == TOTAL else ', or S_f alone'}."
     )
 
 
@@ -187,6 +209,15 @@ def keep_descriptors(old: Dataset, new: Dataset, descriptor, totals: np.ndarray,
     new.with_features(descriptor, np.vstack([known, totals]), np.vstack([*crystals, bulk_totals]))
 
 
+def spectra(reference: Reference) -> tuple[Spectrum, Spectrum]:
+    """Vibrations of the defective cell and of the perfect one, of a reference that has them."""
+    pairs = ((reference.formation.defect, reference.atoms), (reference.formation.bulk, reference.bulk))
+    return tuple(
+        Spectrum(e.frequencies, None, e.n_atoms, e.n_zero_modes, float(atoms.get_masses().mean()), ())
+        for e, atoms in pairs
+    )
+
+
 def result_numbers(reference: Reference, answer: ModelAnswer) -> list[tuple[str, str]]:
     """Names and values of an exact answer beside the model's, if it gave one."""
     formation, learned = reference.formation, []
@@ -206,6 +237,7 @@ def result_numbers(reference: Reference, answer: ModelAnswer) -> list[tuple[str,
         ("vacancies / interstitials", f"{reference.n_vacancies} / {reference.n_interstitials}"),
         ("relaxation steps", f"{reference.n_steps:,}"),
         ("largest force", f"{reference.max_force:.1e} eV/Å"),
+        ("computed", "before, kept on this server" if reference.known else "now"),
     ]
 
 
@@ -231,7 +263,8 @@ class ReferencePage:
         self._session = session
         self._state = session.state
         self._panel = AtomsPanel(height="calc(100vh - 370px)")
-        self._spectrum = pn.pane.Bokeh(sizing_mode="stretch_width", margin=0)
+        self._plot = pn.pane.Bokeh(sizing_mode="stretch_width", margin=0)
+        self._curves: tuple = ()
         self._job_bar = JobBar(session)
         self._candidate: Candidate | None = None
         self._frames: list[Atoms] = []
@@ -264,7 +297,9 @@ class ReferencePage:
         self._axis = pmui.RadioButtonGroup(
             label="Dumbbell axis", options={f"<{axis}>": axis for axis in DUMBBELL_AXES}, value="110", **wide
         )
-        self._repeats = pmui.IntSlider(label="Cell size (unit cells along an edge)", start=4, end=10, value=4, **slider)
+        self._repeats = pmui.IntSlider(
+            label="Cell size (unit cells along an edge)", start=4, end=LARGEST[FULL], value=4, **slider
+        )
         self._strain = pmui.FloatSlider(
             label="Isotropic strain (%)", start=-3.0, end=3.0, step=0.5, value=0.0, **slider
         )
@@ -288,6 +323,15 @@ class ReferencePage:
             step=50.0,
             description="Of the classical entropies. S_f in the default convention does not depend on it.",
             **wide,
+        )
+        self._detail = pmui.Select(label="Result", options=[FULL, TOTAL], value=FULL, **wide)
+        self._plotted = pmui.RadioButtonGroup(
+            label="Plot",
+            options=[SPECTRUM, *QUANTITIES],
+            value=SPECTRUM,
+            size="small",
+            margin=(6, 0, 2, 0),
+            stylesheets=[UNSEEN_LABEL],
         )
         self._relax = pmui.Switch(label="Relax first", value=True, margin=(5, 0))
         self._run_button = pmui.Button(label="Compute", variant="contained", sizing_mode="stretch_width", margin=(5, 0))
@@ -321,6 +365,8 @@ class ReferencePage:
         for widget in built_from:
             widget.param.watch(lambda event: self._prepare(), "value")
         self._upload.param.watch(self._take_upload, "value")
+        self._detail.param.watch(lambda event: self._choose_detail(), "value")
+        self._plotted.param.watch(lambda event: self._draw_plot(), "value")
         self._run_button.on_click(self._run)
         self._offer_button.on_click(self._relax_and_run)
         self._picture.param.watch(lambda event: self._draw(), "value")
@@ -340,6 +386,7 @@ class ReferencePage:
             self._upload_form,
             self._note,
             self._potential,
+            self._detail,
             self._temperature,
             self._relax,
             self._run_button,
@@ -363,8 +410,8 @@ class ReferencePage:
                 "Classical, constant volume, three modes an atom on both sides; Eq. 3 to the letter leaves the three "
                 "translations out instead."
             ),
-            heading("Vibrational spectrum"),
-            self._spectrum,
+            self._plotted,
+            self._plot,
             sizing_mode="stretch_width",
             margin=0,
         )
@@ -378,6 +425,15 @@ class ReferencePage:
         self._build_form.visible = self._source.value == BUILD
         self._upload_form.visible = self._source.value == UPLOAD
         self._relax.value = self._source.value == BUILD  # what is built is a start, what others bring may be a minimum
+        self._prepare()
+
+    def _choose_detail(self):
+        largest = LARGEST[self._detail.value]
+        self._settling = True
+        try:
+            self._repeats.param.update(end=largest, value=min(self._repeats.value, largest))
+        finally:
+            self._settling = False
         self._prepare()
 
     def _follow_dataset(self):
@@ -411,9 +467,9 @@ class ReferencePage:
         with self._session.reporting("Structure"):
             self._candidate, why = self._described()
         n_atoms = 0 if self._candidate is None else len(self._candidate.atoms)
-        refusal = too_large(n_atoms)
+        refusal = too_large(n_atoms, self._detail.value)
         self._note.param.update(object=plain(why), visible=bool(why))
-        self._estimate.object = refusal or (cost_sentence(n_atoms) if n_atoms else "")
+        self._estimate.object = refusal or (cost_sentence(n_atoms, self._detail.value) if n_atoms else "")
         self._run_button.disabled = not n_atoms or bool(refusal)
         if self._candidate is not None:
             self._turn_picture(INPUT)
@@ -446,7 +502,8 @@ class ReferencePage:
         with self._session.reporting(_JOB):
             if self._temperature.value is None:
                 raise InputError("the temperature is empty; enter a number of kelvin")
-            options = (self._potential.value, self._relax.value, self._temperature.value)
+            total_only = self._detail.value == TOTAL
+            options = (self._potential.value, self._relax.value, self._temperature.value, total_only)
             try:
                 result = await self._job_bar.run(tasks.reference, candidate.atoms, *options, title=candidate.name)
             except UnrelaxedError as error:
@@ -485,9 +542,7 @@ class ReferencePage:
             async with self._session.locked():
                 if self._state.dataset is not old:
                     raise InputError("the dataset was changed in the meantime; add the structure again")
-                if old is None:
-                    self._state.open_dataset(data)
-                self._state.param.update(dataset=data, selected=index)
+                self._state.extend_dataset(data, index)
                 self._session.report_info(
                     f"{data.names[index]} is now structure {index + 1} of {data.name}; the model does not know it until the "
                     "next fit.",
@@ -516,11 +571,29 @@ class ReferencePage:
         self._answer = self._answered()
         self._numbers.object = number_table(result_numbers(reference, self._answer), title=self._result_name)
         self._silence.param.update(object=plain(self._answer.silence), visible=bool(self._answer.silence))
-        formation = reference.formation
-        self._spectrum.object = spectrum_figure(
-            formation.defect.frequencies, formation.bulk.frequencies, formation.defect.n_atoms, formation.bulk.n_atoms
-        )
+        has_spectrum = reference.formation.defect.frequencies is not None
+        self._curves = formation_curves(*spectra(reference)) if has_spectrum else ()
+        self._plotted.visible = self._plot.visible = has_spectrum
+        self._draw_plot()
         self._turn_picture(RESULT)
+
+    def _draw_plot(self):
+        """The spectrum, or a function of temperature."""
+        reference = self._state.reference
+        if reference is None or not self._curves:
+            return
+        formation = reference.formation
+        if self._plotted.value == SPECTRUM:
+            self._plot.object = spectrum_figure(
+                formation.defect.frequencies,
+                formation.bulk.frequencies,
+                formation.defect.n_atoms,
+                formation.bulk.n_atoms,
+            )
+        else:
+            self._plot.object = thermodynamics_figure(
+                self._curves, self._plotted.value, temperature=formation.defect.temperature
+            )
 
     def _answered(self):
         """What the model says; a slow descriptor is asked in the background, and this is shown again."""
@@ -539,7 +612,7 @@ class ReferencePage:
         fit, reference, _ = self._background
         with self._session.reporting(_LEARNED_JOB):
             try:
-                local = await self._share_bar.run(
+                local, _ = await self._share_bar.run(
                     tasks.learned_shares, fit.model, reference.atoms, reference.bulk, title=_LEARNED_JOB
                 )
                 answer = ModelAnswer(float(local.sum()), local)
@@ -572,7 +645,7 @@ class ReferencePage:
         defects = WignerSeitz(bulk)(atoms)
         distances = distance_to_defects(atoms, defects)
         quantities = entropy_quantities(exact, learned, distances, no_learned=silence, is_local=is_local)
-        if exact is None:
+        if exact is None and learned is None:
             quantities = quantities[-1:]
         self._panel.show(atoms, defect_positions(atoms, defects), defects.vacancies, distances, quantities)
         self._show_atom(-1)
@@ -583,7 +656,8 @@ class ReferencePage:
             self._atom.object = "" if atom < 0 else f"Atom {atom}"
             return
         learned = None if self._answer.local is None else self._answer.local[atom]
+        exact = None if reference.formation.local is None else reference.formation.local[atom]
         self._atom.object = (
-            f"Atom {atom}: S<sub>i</sub> exact {number(reference.formation.local[atom], 4, unit='k_B', sign=True)}, "
+            f"Atom {atom}: S<sub>i</sub> exact {number(exact, 4, unit='k_B', sign=True)}, "
             f"learned {number(learned, 4, unit='k_B', sign=True)}"
         )

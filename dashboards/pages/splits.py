@@ -1,12 +1,10 @@
-"""The Splits page: test and train error against the proportion of structures held out (paper, Sec. V.C)."""
+"""The Splits page: what a model says of structures it has not seen, by what was held out (paper, Secs V.C and V.D)."""
 
 from __future__ import annotations
 
 import panel as pn
 import panel_material_ui as pmui
 
-from dashboards import tasks
-from dashboards.figures.split_curve import split_plot
 from dashboards.pages.descriptor_form import describe_descriptor
 from dashboards.pages.job_bar import JobBar
 from dashboards.pages.layout import (
@@ -16,16 +14,16 @@ from dashboards.pages.layout import (
     columns,
     empty_state,
     heading,
-    table_html,
     table_pane,
 )
+from dashboards.pages.split_questions import QUESTIONS, Question
 from dashboards.session import Session
+from dashboards.state import ANSWERS, NO_SPLITS, Fit
 from dashboards.units import units_of
 from ldml.errors import InputError
-from ldml.evaluation.splits import SplitCurve
 
 ERRORS = {"RMSE": "rmse", "MAE": "mae"}
-_WAITING = "Press **Run** to fit the model on many random splits of the dataset; this takes some seconds."
+_WIDE = {"size": "small", "sizing_mode": "stretch_width", "margin": (6, 0)}
 
 
 class SplitsPage:
@@ -34,142 +32,153 @@ class SplitsPage:
     def __init__(self, session: Session):
         self._session = session
         self._state = session.state
-        self._job_bar = JobBar(session)
+        self._bars = {name: JobBar(session) for name in QUESTIONS}
         self._make_widgets()
         self._plot = pn.pane.HoloViews(sizing_mode="stretch_width", margin=0)
         self._table = table_pane(max_width=900)
         self._reading = caption("")
-        self._empty = empty_state(_WAITING)
+        self._empty = empty_state("")
         self._results = pn.Column(
             self._plot,
             self._reading,
-            heading("Numbers (k_B, mean ± standard deviation over repeats)"),
+            heading("Numbers (k_B, ± one standard deviation over repeats)"),
             self._table,
             sizing_mode="stretch_width",
             margin=0,
         )
         self._connect()
-        self._show_curve()
+        self._show_question()
 
     def view(self) -> pn.viewable.Viewable:
         """The page."""
         controls = pn.Column(
+            self._question,
+            self._explanation,
             self._error,
             self._repeats,
             self._seed,
             pn.Row(self._run_button, margin=(8, 0)),
-            caption(
-                "Each repeat draws one random order of the structures and cuts it at 10 %, 20 % … 90 %: one part is held out "
-                "to test, the model is fitted on the rest. The descriptor is that of the Model page."
-            ),
+            caption("The descriptor is that of the Model page; models are fitted on totals."),
             margin=0,
         )
-        results = pn.Column(self._job_bar.view(), self._empty, self._results, margin=0)
+        bars = [bar.view() for bar in self._bars.values()]
+        results = pn.Column(*bars, self._empty, self._results, margin=0)
         return columns((controls, 0, CONTROLS_WIDTH), (results, 1, 520))
 
     def _make_widgets(self):
+        self._question = pmui.Select(label="Question", options=list(QUESTIONS), value=next(iter(QUESTIONS)), **_WIDE)
+        self._explanation = caption("")
         self._error = pmui.RadioButtonGroup(
             label="Error", options=list(ERRORS), value="RMSE", size="small", margin=(8, 0), stylesheets=[UNSEEN_LABEL]
         )
         self._repeats = pmui.IntInput(
-            label="Repeats",
-            value=100,
-            start=2,
-            end=1000,
-            size="small",
-            sizing_mode="stretch_width",
-            margin=(6, 0),
-            description="Random splits for each proportion, 2 to 1000",
+            label="Repeats", value=100, start=2, end=1000, description="Random splits, 2 to 1000", **_WIDE
         )
         self._seed = pmui.IntInput(
             label="Seed of the splits",
             value=0,
             start=0,
-            size="small",
-            sizing_mode="stretch_width",
-            margin=(6, 0),
             description="Whole number; the same seed gives the same splits",
+            **_WIDE,
         )
         self._run_button = pmui.Button(label="Run", variant="contained", margin=0, width=110)
 
     def _connect(self):
         self._run_button.on_click(self.run)
-        self._error.param.watch(lambda event: self._show_curve(), "value")
+        self._question.param.watch(self._question_chosen, "value")
+        self._error.param.watch(lambda event: self._show_answer(), "value")
         self._state.param.watch(self._page_turned, "page")
-        self._state.param.watch(lambda event: self._job_bar.abandon(), "dataset")
-        self._state.param.watch(lambda *events: self._show_curve(), ["split_curve", "fit"])
+        self._state.param.watch(lambda event: self._abandon(), "dataset")
+        self._state.param.watch(lambda *events: self._show_answer(), list(NO_SPLITS))
+        self._state.param.watch(lambda event: self._fit_changed(), "fit")
+        if self._state.page == "Splits":  # of a link
+            pn.state.onload(self._answer_by_itself)
+
+    @property
+    def _asked(self) -> Question:
+        return QUESTIONS[self._question.value]
+
+    def _abandon(self):
+        for bar in self._bars.values():
+            bar.abandon()
+
+    def _fit_changed(self):
+        """An answer about the same rows stays as it is drawn."""
+        if self._state.fit is None or self._asked.answer(self._state) is None:
+            self._show_answer()
 
     async def _page_turned(self, event):
-        if event.new == "Splits" and self._state.split_curve is None and self._state.fit is not None:
+        if event.new == "Splits":
+            await self._answer_by_itself()
+
+    async def _question_chosen(self, event):
+        self._show_question()
+        await self._answer_by_itself()
+
+    async def _answer_by_itself(self):
+        """Show what is remembered, or find out; a question that is being answered is left alone."""
+        fit, question = self._state.fit, self._asked
+        if fit is None or question.answer(self._state) is not None or self._bars[question.name].busy:
+            return
+        known = ANSWERS.latest(fit.content, question.name)
+        if known is None:
             await self.run()
+        else:
+            self._state.param.update(**question.shown(known))
 
     async def run(self, event=None) -> None:
-        """Compute the curve of the current model's descriptor in the background."""
-        with self._session.reporting("Splits"):
+        """Answer the question for the descriptor of the current model, in the background."""
+        question = self._asked
+        with self._session.reporting(question.name):
             fit = self._state.fit
             if fit is None:
                 raise InputError("no model to repeat; fit one on the Model page first")
             if self._repeats.value is None or self._seed.value is None:
                 raise InputError("repeats and seed must be whole numbers; fill them in")
             self._empty.visible = False
-            curve = await self._job_bar.run(
-                tasks.splits,
-                fit.data.descriptor_differences(fit.model.descriptor),
-                fit.true,
-                self._repeats.value,
-                self._seed.value,
-                title=f"{self._repeats.value} random splits",
-            )
-            if self._same_rows(fit):
+            answer = await self._answered(question, fit, (self._repeats.value, self._seed.value))
+            if self._is_about_current(fit):
                 async with self._session.locked():
-                    self._state.split_curve = curve
-        self._empty.visible = self._state.split_curve is None and not self._job_bar.busy
+                    self._state.param.update(**question.shown(answer))
+        self._show_answer()
 
-    def _same_rows(self, fit):
-        """Whether the current model is made of the same data, differently split."""
+    async def _answered(self, question, fit, options):
+        answer = ANSWERS.latest(fit.content, question.name, options)
+        if answer is None:
+            title = question.name if question.n_repeats is None else f"{question.name}, {options[0]} repeats"
+            answer = await self._bars[question.name].run(question.task, fit.rows, *options, title=title)
+            ANSWERS.remember(fit.content, question.name, options, answer)
+        return answer
+
+    def _is_about_current(self, fit: Fit) -> bool:
+        """Whether the current model is made of the same rows, differently split."""
         current = self._state.fit
-        return current is not None and current.model.descriptor == fit.model.descriptor
+        return current is not None and (current is fit or current.content == fit.content)
 
-    def _show_curve(self):
-        curve = self._state.split_curve
-        self._results.visible = curve is not None
-        self._empty.visible = curve is None
-        if curve is None:
+    def _show_question(self):
+        """Turn the controls to the question; each begins with as many repeats as take seconds."""
+        question = self._asked
+        self._explanation.object = question.explanation
+        self._error.visible = question.has_error
+        self._repeats.visible = question.n_repeats is not None
+        if question.n_repeats is not None:
+            self._repeats.value = question.n_repeats
+        self._show_answer()
+
+    def _show_answer(self):
+        question, fit = self._asked, self._state.fit
+        answer = None if fit is None else question.answer(self._state)
+        self._results.visible = answer is not None
+        self._empty.visible = answer is None and not self._bars[question.name].busy
+        if answer is None:
             self._empty.object = (
-                _WAITING if self._state.fit is not None else "No model yet; fit one on the Model page first."
+                "Press **Run** to find out; this takes some seconds."
+                if fit is not None
+                else "No model yet; fit one on the Model page first."
             )
             return
         error = ERRORS[self._error.value]
-        self._plot.object = split_plot(curve, error)
-        self._table.object = split_table(curve)
-        model = describe_descriptor(self._state.fit.model.descriptor, length=units_of(self._state.dataset).length)
-        self._reading.object = f"{model}. {reading(curve, error)}"
-
-
-def split_table(curve: SplitCurve) -> str:
-    """HTML: train and test errors at each proportion, mean ± standard deviation over repeats, k_B."""
-    cells = [
-        [f"{mean:.3f} ± {std:.3f}" for mean, std in zip(curve.mean(key), curve.std(key), strict=True)]
-        for key in ("rmse_train", "rmse_test", "mae_train", "mae_test")
-    ]
-    rows = [
-        (f"{100 * p:.0f} %", f"{n_train:,}", f"{n_test:,}", *errors)
-        for p, n_train, n_test, *errors in zip(curve.proportions, curve.n_train, curve.n_test, *cells, strict=True)
-    ]
-    return table_html(("held out", "n train", "n test", "RMSE train", "RMSE test", "MAE train", "MAE test"), rows)
-
-
-def reading(curve: SplitCurve, error: str) -> str:
-    """One sentence on what the curve says, with its numbers.
-
-    Parameters
-    ----------
-    curve : SplitCurve
-    error : {"rmse", "mae"}
-    """
-    test, train = curve.mean(f"{error}_test"), curve.mean(f"{error}_train")
-    return (
-        f"Fitted on {curve.n_train[0]:,} structures the model is off by {test[0]:.2f} k_B on those it has not seen and by "
-        f"{train[0]:.2f} k_B on its own; fitted on {curve.n_train[-1]:,} only, by {test[-1]:.2f} k_B: the gap between the "
-        f"curves is overfitting, and a test curve that still falls towards the left says that more structures would help."
-    )
+        self._plot.object = question.draw(answer, error)
+        self._table.object = question.table(answer)
+        model = describe_descriptor(fit.model.descriptor, length=units_of(self._state.dataset).length)
+        self._reading.object = f"{model}. {question.read(answer, error)}"
