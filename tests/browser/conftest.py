@@ -56,10 +56,14 @@ def _missing():
 
 @pytest.hookimpl(tryfirst=True)  # before the fixtures, which may need what is missing
 def pytest_collection_modifyitems(items):
+    items.sort(
+        key=lambda item: item.get_closest_marker("browser") is None
+    )  # they take longest: one process begins with them
     for item in items:
         if item.get_closest_marker("browser"):
             # on a loaded machine the browser can be starved; what fails twice in a row is broken
             item.add_marker(pytest.mark.flaky(reruns=1))
+            item.add_marker(pytest.mark.xdist_group("browser"))  # two browsers at once would starve each other
 
 
 @pytest.hookimpl(wrapper=True)
@@ -177,6 +181,7 @@ class App:
 
         self._context = self._browser.new_context(viewport={"width": 1400, "height": 900})
         self.page = self._context.new_page()
+        self.page.set_default_timeout(60_000)  # two cores draw, serve and compute at once
         self.faults = Faults(self.page)
         serve_component(self.page, served)
         self._wait_for_model()
@@ -198,7 +203,7 @@ class App:
         def restore():
             for source in list(self.session._alerts):
                 self.session.clear(source)
-            self.session.state.param.update(selected=-1, split_curve=None, page="Data")
+            self.session.state.param.update(selected=-1, quantity="", split_curve=None, page="Data")
             done.set()
 
         self._document.add_next_tick_callback(restore)  # Bokeh allows this one call from another thread
@@ -214,7 +219,25 @@ class App:
 
     def _wait_for_model(self):
         self.page.get_by_text(f"{self._dataset.name}, {len(self._dataset)} structures").wait_for()
-        self.page.get_by_text("test RMSE").wait_for()
+        self.page.get_by_text("test RMSE").first.wait_for()
+
+
+@pytest.fixture(scope="module")
+def runner():
+    """One worker process for the tests of a module."""
+    from dashboards.jobs import JobRunner
+
+    runner = JobRunner(1)
+    runner.warm_up()
+    yield runner
+    runner.shutdown()
+
+
+@pytest.fixture
+def flag(tmp_path):
+    """A file whose appearance ends a job; it appears at the latest when the test ends."""
+    yield tmp_path / "flag"
+    (tmp_path / "flag").touch()
 
 
 @pytest.fixture(scope="module")

@@ -6,54 +6,22 @@ from dataclasses import replace
 import browser_jobs
 import numpy as np
 import pytest
+from app_actions import POINT, accept, choose, enter, messages, rattled_defects, turn_to, upload, wait_until
 
 pytestmark = pytest.mark.browser
-
-# screen position of a structure's point in the parity plot
-POINT = """(name) => {
-  for (const plot of Bokeh.index.query((view) => view.model.type == "Figure")) {
-    for (const renderer of plot.model.renderers) {
-      const data = renderer.data_source?.data
-      const at = data?.predicted && data?.name ? [...data.name].indexOf(name) : -1
-      if (at < 0) continue
-      const box = plot.canvas_view.el.getBoundingClientRect()
-      const x = plot.frame.x_scale.compute(data.true[at]), y = plot.frame.y_scale.compute(data.predicted[at])
-      return box.width > 0 ? [box.x + x, box.y + y] : null
-    }
-  }
-  return null
-}"""
 
 
 @pytest.fixture(scope="module")
 def dataset():
     """24 rattled defects of 4a0 with entropies linear in the default descriptor, its totals at hand."""
     from dashboards.state import default_descriptor
-    from ldml.dataset import Dataset, Entry
+    from ldml.dataset import Dataset
     from ldml.potentials import perfect_crystal
-    from ldml.structures import interstitial_cluster, rattled, vacancy_cluster
 
-    rng = np.random.default_rng(7)
     bulk = perfect_crystal("Fe-AM04", 4)
-    defects = [("V2", vacancy_cluster(bulk, 2)), ("I2", interstitial_cluster(bulk, 2))]
-    entries = [
-        Entry(rattled(atoms, 0.05, rng), label, f"{label}-{k:02d}", 4.0 + 0.4 * k, 2.0 + 0.1 * k, 1e-6)
-        for label, atoms in defects
-        for k in range(12)
-    ]
-    data = Dataset.from_entries("small", [bulk], entries, {"potential": "Fe-AM04"})
+    data = Dataset.from_entries("small", [bulk], rattled_defects(bulk), {"potential": "Fe-AM04"})
     data.descriptor_differences(default_descriptor())
     return data
-
-
-@pytest.fixture(scope="module")
-def runner():
-    from dashboards.jobs import JobRunner
-
-    runner = JobRunner(1)
-    runner.warm_up()
-    yield runner
-    runner.shutdown()
 
 
 @pytest.fixture
@@ -62,44 +30,15 @@ def page(session, app):
     return app.page
 
 
-@pytest.fixture
-def flag(tmp_path):
-    """A file whose appearance ends a job; it appears at the latest when the test ends."""
-    yield tmp_path / "flag"
-    (tmp_path / "flag").touch()
-
-
-def turn_to(page, name):
-    page.get_by_role("tab", name=name).click()
-
-
-def enter(page, label, value):
-    field = page.get_by_role("textbox", name=label).first
-    field.click()
-    field.press("Control+A")
-    field.press_sequentially(str(value))
-    field.press("Tab")  # after Enter, a field of Material UI ignores what is typed until it loses the focus
-    page.wait_for_timeout(700)  # the field sends its value a little later than a button its click
-
-
-def messages(page):
-    """The errors and remarks on show; the empty states are none of them."""
-    return [text for text in page.get_by_role("alert").all_inner_texts() if text and "Press" not in text]
-
-
-def wait_until(page, condition):
-    from panel.tests.util import wait_until
-
-    wait_until(condition, page, timeout=20_000)
-
-
-def test_the_app_opens_with_its_five_pages_and_a_model(page, session):
+def test_the_app_opens_with_its_pages_and_a_model(page, session):
     assert [tab.inner_text() for tab in page.get_by_role("tab").all()] == [
         "Data",
         "Model",
         "Splits",
         "Structure",
         "Reference",
+        "Scaling",
+        "Teach",
     ]
     assert page.get_by_text("small, 24 structures").is_visible()
     turn_to(page, "Model")
@@ -170,11 +109,6 @@ def test_a_cutoff_too_large_is_explained_and_another_is_computed_in_the_backgrou
     assert not messages(page)
 
 
-def choose(page, label, option):
-    page.get_by_role("combobox", name=label).click()
-    page.get_by_role("menuitem", name=option).click()
-
-
 def test_another_descriptor_is_chosen_changed_and_fitted(page, session):
     turn_to(page, "Model")
     choose(page, "Descriptor", "BSO4")
@@ -203,13 +137,10 @@ def test_the_split_curve_comes_by_itself_and_switches_to_mae(page, session):
     page.get_by_role("button", name="RMSE").click()
 
 
-def upload(page, path):
-    page.locator("input[type=file]").first.set_input_files(path)
-
-
 def test_an_upload_is_opened(page, session, tmp_path):
     replace(session.state.dataset.subset(range(9)), name="mine").save(tmp_path / "mine.h5")
     upload(page, tmp_path / "mine.h5")
+    accept(page)
     wait_until(page, lambda: session.state.dataset.name == "mine")
     page.get_by_text("mine, 9 structures").wait_for()
 
@@ -221,7 +152,6 @@ def test_a_large_file_that_is_no_dataset_is_explained_and_the_page_lives_on(page
     upload(page, tmp_path / "noise.h5")
     page.get_by_role("alert").filter(has_text="noise.h5").wait_for()
     assert session.state.dataset.name == "small"
-    choose(page, "Property", "E_f")
     page.get_by_role("gridcell", name="V2-04").click()
     wait_until(page, lambda: session.state.selected == 4)
 
@@ -232,6 +162,7 @@ def test_names_in_an_upload_are_text_and_nothing_more(page, session, tmp_path):
     data = type(session.state.dataset).from_entries(evil, session.state.dataset.bulks, entries, {"potential": evil})
     data.save(tmp_path / "evil.h5")
     upload(page, tmp_path / "evil.h5")
+    accept(page)
     wait_until(page, lambda: session.state.dataset.name == evil)
     page.get_by_role("gridcell", name=f"{evil}3").click()
     wait_until(page, lambda: session.state.selected == 3)

@@ -5,6 +5,7 @@ import re
 import browser_jobs
 import numpy as np
 import pytest
+from app_actions import rattled_defects, turn_to, wait_until
 
 pytestmark = pytest.mark.browser
 
@@ -30,55 +31,22 @@ def dataset(crystal4, vacancy4):
     import ldml
     from dashboards.state import default_descriptor
     from ldml.dataset import Dataset, Entry
-    from ldml.structures import interstitial_cluster, rattled, vacancy_cluster
 
-    rng = np.random.default_rng(7)
     exact = ldml.formation_entropy(vacancy4, crystal4, "Fe-AM04", local=True)
     vacancies = [
         Entry(vacancy4, "V1", "V1-00", exact.value, 1.723, 1e-6, exact.local),
         Entry(vacancy4, "V1", "V1-01", exact.value, 1.723, 1e-6),
     ]
-    entries = vacancies + [
-        Entry(rattled(atoms, 0.05, rng), label, f"{label}-{k:02d}", 4.0 + 0.4 * k, 2.0 + 0.1 * k, 1e-6)
-        for label, atoms in [("V2", vacancy_cluster(crystal4, 2)), ("I2", interstitial_cluster(crystal4, 2))]
-        for k in range(12)
-    ]
+    entries = vacancies + rattled_defects(crystal4)
     data = Dataset.from_entries("small", [crystal4], entries, {"potential": "Fe-AM04"})
     data.descriptor_differences(default_descriptor())
     return data
-
-
-@pytest.fixture(scope="module")
-def runner():
-    from dashboards.jobs import JobRunner
-
-    runner = JobRunner(1)
-    runner.warm_up()
-    yield runner
-    runner.shutdown()
 
 
 @pytest.fixture
 def page(session, app):
     """The page that all tests of this file share."""
     return app.page
-
-
-@pytest.fixture
-def flag(tmp_path):
-    """A file whose appearance ends a job; it appears at the latest when the test ends."""
-    yield tmp_path / "flag"
-    (tmp_path / "flag").touch()
-
-
-def wait_until(page, condition):
-    from panel.tests.util import wait_until
-
-    wait_until(condition, page, timeout=30_000)
-
-
-def turn_to(page, name):
-    page.get_by_role("tab", name=name).click()
 
 
 def view_of(page):
@@ -162,6 +130,37 @@ def test_another_colour_changes_the_picture_and_its_scale(page, structure, pictu
     page.get_by_role("img", name=re.compile("Colour scale: exact")).locator("visible=true").first.wait_for()
 
 
+def test_learned_beside_exact_and_the_neighbours_of_an_atom(page, session, structure):
+    page.get_by_label("Beside it").locator("visible=true").click()
+    page.get_by_role("menuitem", name="learned beside exact").click()
+    views = page.get_by_role("application").locator("visible=true")
+    wait_until(page, lambda: views.count() == 2)
+    wait_until(page, lambda: "127 atoms" in (views.nth(1).get_attribute("aria-label") or ""))
+    page.get_by_role("img", name=re.compile("Colour scale: learned")).locator("visible=true").first.wait_for()
+    tap_an_atom(page, views.nth(0), lambda: page.get_by_text(re.compile(r"^Atom \d+$")).count() > 0)
+    ring = views.nth(1).locator("svg circle:not([stroke-dasharray])")
+    wait_until(page, lambda: ring.count() == 2)  # the second marks the same atom
+    page.get_by_role("tab", name="Neighbours").click()
+    page.get_by_role("columnheader", name="r (Å)").wait_for()
+    page.get_by_role("tab", name="Atom").click()
+    page.get_by_label("Beside it").locator("visible=true").click()
+    page.get_by_role("menuitem", name="nothing").click()
+    wait_until(page, lambda: views.count() == 1)
+
+
+def test_the_structure_is_downloaded_with_the_values_of_its_atoms(page, session, structure):
+    from ldml.structure_files import read_structures
+
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Save the structure with").locator("visible=true").click()
+    assert download.value.suggested_filename == "V1-00.extxyz"
+    (atoms,) = read_structures(download.value.path().read_bytes())
+    assert atoms.arrays["local_entropy"] == pytest.approx(session.state.dataset.local_entropy(0), abs=1e-7)
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Save the picture").locator("visible=true").click()
+    assert download.value.suggested_filename == "V1-00.png"
+
+
 def test_a_tapped_point_and_a_tapped_atom_show_their_numbers(page, session, structure):
     local = session.state.dataset.local_entropy(0)
     heading = page.get_by_text(re.compile(r"^Atom \d+$"))
@@ -232,7 +231,7 @@ def test_a_vacancy_is_computed_end_to_end(reference, session, crystal4, vacancy4
     reference.get_by_text("V1 4a0, computed").wait_for()
     learned = session.state.fit.model.predict_structures([session.state.reference.atoms])[0]
     reference.get_by_text(f"{learned:.3f}".replace("-", "−")).first.wait_for()
-    reference.get_by_text("Vibrational spectrum").wait_for()
+    reference.get_by_role("button", name="Spectrum", exact=True).wait_for()
     image = still(reference, picture, view_of(reference))
     assert (image[..., 0] > image[..., 2] + 60).mean() > 0.002
     reference.get_by_role("button", name="Add to dataset").click()

@@ -224,6 +224,47 @@ def test_two_views_in_a_material_page_follow_its_theme(page, serve, soon, look, 
 
 
 @pytest.mark.browser
+def test_linked_views_turn_and_zoom_together(page, serve, soon, look, cube):
+    views = [AtomsView(width=380, height=280, link=link) for link in ("pair", "pair", "")]
+    for view in views:
+        view.show(cube, np.arange(27.0))
+    serve(pn.Row(*views))
+    before = [look(n) for n in range(3)]
+    page.locator(".atoms-stage").nth(1).press("ArrowLeft")
+    page.locator(".atoms-stage").nth(1).press("+")
+    soon(lambda: changed(before[0], look(0)) > 0.02)
+    assert changed(look(0), look(1)) < 0.005
+    assert changed(before[2], look(2)) < 0.005
+
+
+@pytest.mark.browser
+def test_a_view_that_joins_takes_the_camera_of_its_partner(page, serve, soon, look, cube):
+    first, second = (AtomsView(width=380, height=280, link="pair") for _ in range(2))
+    first.show(cube, np.arange(27.0))
+    row = pn.Row(first)
+    serve(row)
+    fitted = look(0)
+    page.locator(".atoms-stage").first.press("ArrowUp")
+    soon(lambda: changed(fitted, look(0)) > 0.02)
+    turned = look(0)
+    second.show(cube, np.arange(27.0))
+    row.append(second)
+    soon(lambda: second.status.get("state") == "ready" and changed(turned, look(1)) < 0.005)
+    assert changed(turned, look(0)) < 0.005
+
+
+@pytest.mark.browser
+def test_the_picture_is_saved_as_a_file(page, serve, cube):
+    view = AtomsView(width=400, height=300)
+    view.show(cube)
+    serve(view)
+    with page.expect_download() as download:
+        view.save_image("V2-0.png")
+    assert download.value.suggested_filename == "V2-0.png"
+    assert Path(download.value.path()).read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.browser
 def test_ghosts_are_marked(page, serve, soon, cube):
     vacancy = cube.positions[CENTRE].copy()
     del cube[CENTRE]

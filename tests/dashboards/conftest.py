@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from ase import Atoms
 
+from dashboards.cache_files import FOLDER_VARIABLE
 from dashboards.jobs import JobStatus
 from dashboards.state import AppState, default_descriptor
-from dashboards.totals_cache import FOLDER_VARIABLE
 from ldml.dataset import Dataset, Entry
 from ldml.descriptors import AFS, DESCRIPTORS, Descriptor
 from ldml.entropy import harmonic_entropy
@@ -126,7 +126,7 @@ class ImmediateRunner:
     def __init__(self):
         self.jobs = []
 
-    def submit(self, function, *args):
+    def submit(self, function, *args, owner=None):
         self.jobs.append(ImmediateJob(function, args))
         return self.jobs[-1]
 

@@ -32,3 +32,9 @@ def wait_for(progress, path):
     while not os.path.exists(path):
         time.sleep(0.01)
     return "seen"
+
+
+def write(progress, path, word):
+    """Append a word to a file."""
+    with open(path, "a") as file:
+        file.write(f"{word} ")

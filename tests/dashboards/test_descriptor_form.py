@@ -182,3 +182,28 @@ def test_lengths_are_named_in_the_unit_of_the_data():
     assert form.inputs["cutoff"].label == "cutoff (σ)"
     form.choose("BSO4")
     assert form.inputs["cutoff"].label == "cutoff (σ)"
+
+
+def test_soft_modes_stand_beside_any_descriptor_whose_values_stay():
+    form = DescriptorForm(get_descriptor("AFS"))
+    form.inputs["n_max"].value = 7
+    form._modes.value = True
+    form.inputs["levels"].value = "0.2,0.4"
+    assert form.descriptor() == get_descriptor("AFS+SoftModes", n_max=7, levels=(0.2, 0.4))
+    form.choose("BSO4")
+    assert form.descriptor() == get_descriptor("BSO4")
+    form._modes.value = True
+    assert form.descriptor() == get_descriptor("BSO4+SoftModes", levels=(0.2, 0.4))
+    form.choose("SoftModes")
+    assert not form._modes.visible
+    assert form.descriptor() == get_descriptor("SoftModes", levels=(0.2, 0.4))
+
+
+def test_what_keeps_soft_modes_away_is_told():
+    form = DescriptorForm(get_descriptor("AFS+SoftModes"))
+    form.offer_modes("no crystal")
+    assert form.descriptor() == get_descriptor("AFS")
+    assert form._modes.disabled
+    assert "no crystal" in form._modes.label
+    form.offer_modes("")
+    assert not form._modes.disabled

@@ -5,10 +5,21 @@ import numpy as np
 import pytest
 from bokeh.models import HoverTool
 
-from dashboards.figures.histograms import MAX_BINS, MIN_BINS, class_histogram, common_bins
-from dashboards.figures.parity import POINTS, SELECTION, mark, nearest_point, parity_plot, residual_histogram
+from dashboards.figures.histograms import MAX_BINS, MIN_BINS, common_bins
+from dashboards.figures.parity import (
+    INTERVALS,
+    OUTSIDE,
+    POINTS,
+    SELECTION,
+    mark,
+    nearest_point,
+    parity_plot,
+    residual_histogram,
+)
 from dashboards.figures.split_curve import split_plot
 from dashboards.figures.style import class_colour
+from dashboards.figures.weights import weight_plots
+from ldml.descriptors import get_descriptor
 from ldml.evaluation.splits import split_curve_arrays
 
 LABELS = np.array(["I2", "I2", "V4", "V4", "V4"])
@@ -46,6 +57,11 @@ def test_every_structure_is_a_point_of_its_class_and_set(parity):
         )
         for k, name in enumerate(NAMES)
     }
+
+
+def test_a_class_is_one_entry_of_the_legend_that_hides_both_its_sets(parity):
+    shown = {item.label.value: item.renderers for item in parity.legend.items}
+    assert {label: len(found) for label, found in shown.items()} == {"I2": 2, "V4": 2}
 
 
 def test_the_axes_of_a_parity_plot_are_the_same_and_hold_everything(parity):
@@ -91,22 +107,6 @@ def test_perfect_predictions_have_a_residual_histogram_too():
     assert plot.x_range.end > plot.x_range.start
 
 
-def test_histograms_count_each_class_and_leave_unknown_out():
-    values, labels = np.array([1.0, 1.1, 5.0, 6.0, np.nan]), np.array(["I2", "I2", "V4", "V4", "V4"])
-    overlay = class_histogram(values, labels, x_label="S_f (k_B)")
-    assert [int(bars.dimension_values("count").sum()) for bars in overlay] == [2, 2]
-    assert len({tuple(bars.edges) for bars in overlay}) == 1
-    plot = hv.render(overlay, backend="bokeh")
-    assert [item.label.value for item in plot.legend[0].items] == ["I2 (n = 2)", "V4 (n = 2)"]
-    assert plot.xaxis.axis_label == "S_f (k_B)"
-
-
-def test_a_histogram_of_nothing_is_empty():
-    overlay = class_histogram(np.array([np.nan]), np.array(["I2"]), x_label="S_f (k_B)")
-    assert sum(bars.dimension_values(1).sum() for bars in overlay) == 0
-    assert hv.render(overlay, backend="bokeh").xaxis.axis_label == "S_f (k_B)"
-
-
 @pytest.mark.parametrize("values", [np.ones(5), np.random.default_rng(0).standard_cauchy(2000), np.arange(3.0)])
 def test_bins_are_neither_few_nor_many(values):
     edges = common_bins(values)
@@ -135,3 +135,50 @@ def test_the_band_of_a_split_curve_is_one_standard_deviation():
 def test_classes_seen_together_have_their_own_colours():
     assert len({class_colour(label) for label in ("I2", "I3", "I4", "V4")}) == 4
     assert class_colour("V17") == class_colour("V17")
+
+
+@pytest.mark.parametrize("name", ["AFS", "Scattering", "BSO4", "AFS+SoftModes"])
+def test_every_feature_shows_what_it_contributes(name):
+    descriptor = get_descriptor(name)
+    contributions = np.random.default_rng(0).normal(size=descriptor.n_features)
+    plots = weight_plots(descriptor, contributions)
+    assert [part for part, _ in plots] == name.split("+")
+    shown = []
+    for _, plot in plots:
+        (cells,) = hv.render(plot, backend="bokeh").renderers
+        data = cells.data_source.data
+        shown += zip(data["feature"], data["contribution"], strict=True)
+    assert shown == list(zip(descriptor.feature_names, contributions, strict=True))
+
+
+def test_a_map_of_weights_has_its_indices_as_axes_and_zero_in_the_middle():
+    descriptor = get_descriptor("AFS", n_max=3, l_max=2)
+    ((_, plot),) = weight_plots(descriptor, np.arange(9.0))
+    plot = hv.render(plot, backend="bokeh")
+    data = plot.renderers[0].data_source.data
+    assert data["feature"][5] == "A[n=2,l=2]"
+    names = [
+        axis.major_label_overrides[0.5 * (data[low][5] + data[high][5])]
+        for axis, low, high in [(plot.xaxis[0], "left", "right"), (plot.yaxis[0], "bottom", "top")]
+    ]
+    assert names == ["2", "2"]
+    scale = plot.right[0].color_mapper
+    assert (scale.low, scale.high) == (-8.0, 8.0)
+
+
+def test_intervals_and_marks_belong_to_structures_held_out(parity):
+    assert not renderers(parity, INTERVALS)
+    half_width = np.array([0.6, 0.5, 0.5, 0.1, 0.5])
+    outside = np.array([False, True, False, True, True])
+    plot = parity_plot(TRUE, PREDICTED, LABELS, NAMES, TEST, half_width=half_width, outside=outside)
+    (bars,) = renderers(plot, INTERVALS)
+    data = {key: np.array(value) for key, value in bars.data_source.data.items()}
+    assert data["x0"] == pytest.approx(TRUE[TEST])
+    assert data["y0"] == pytest.approx((PREDICTED - half_width)[TEST])
+    assert data["y1"] == pytest.approx((PREDICTED + half_width)[TEST])
+    (marks,) = renderers(plot, OUTSIDE)
+    assert list(marks.data_source.data["x"]) == [TRUE[3]]
+    told = {}
+    for data in (renderer.data_source.data for renderer in renderers(plot, POINTS)):
+        told |= dict(zip(data["name"], data["interval"], strict=True))
+    assert told == {"a": " ± 0.600", "d": " ± 0.100", "b": "", "c": "", "e": ""}

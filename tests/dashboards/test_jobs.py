@@ -81,14 +81,11 @@ def test_a_job_that_never_checks_is_over_at_once_for_the_page(runner, flag):
     assert asyncio.run(runner.submit(job_functions.count, 3).result()) == 3
 
 
-@pytest.mark.parametrize("prefetched", [False, True])
-def test_queued_jobs_know_their_place_and_can_be_cancelled(runner, flag, prefetched):
+def test_queued_jobs_know_their_place_and_can_be_cancelled(runner, flag):
     first = runner.submit(job_functions.wait_for, str(flag))
     until(lambda: first.started)
     others = [runner.submit(job_functions.count, 4) for _ in range(3)]
     assert [job.status.queue_position for job in (first, *others)] == [0, 1, 2, 3]
-    if prefetched:  # the executor has handed it to the busy worker already and cannot take it back
-        until(lambda: others[1]._future.running())
     others[1].cancel()
     with pytest.raises(Cancelled):
         asyncio.run(others[1].result())
@@ -111,10 +108,55 @@ def test_an_error_arrives_whole(runner):
     assert caught.value.max_force == 0.25
 
 
+def test_owners_take_turns(runner, flag):
+    first = runner.submit(job_functions.wait_for, str(flag), owner="busy")
+    until(lambda: first.started)
+    many = [runner.submit(job_functions.count, k, owner="busy") for k in range(3)]
+    other = [runner.submit(job_functions.count, k, owner="late") for k in range(2)]
+    in_turn = [many[0], other[0], many[1], other[1], many[2]]
+    assert [job.status.queue_position for job in in_turn] == [1, 2, 3, 4, 5]
+    many[0].cancel()
+    assert [job.status.queue_position for job in (many[1], other[0], many[2], other[1])] == [1, 2, 3, 4]
+    flag.touch()
+    until(lambda: all(job.done for job in (*many, *other)))
+
+
+def test_who_was_served_last_waits_for_all_others(runner, flag, tmp_path):
+    """The order in which jobs of three owners end is that of their turns."""
+    first = runner.submit(job_functions.wait_for, str(flag))
+    until(lambda: first.started)
+    log = tmp_path / "log"
+    jobs = [
+        runner.submit(job_functions.write, str(log), f"{owner}{k}", owner=owner)
+        for owner, n in (("a", 3), ("b", 1), ("c", 2))
+        for k in range(n)
+    ]
+    flag.touch()
+    until(lambda: all(job.done for job in jobs))
+    assert log.read_text().split() == ["a0", "b0", "c0", "a1", "c1", "a2"]
+
+
 def test_a_dead_worker_is_said_and_replaced(runner):
     with pytest.raises(RuntimeError, match="worker process died"):
         asyncio.run(runner.submit(job_functions.die).result())
     assert asyncio.run(runner.submit(job_functions.count, 3).result()) == 3
+
+
+def test_a_dead_worker_takes_no_other_job_along(flag):
+    runner = JobRunner(2)
+    try:
+        running = runner.submit(job_functions.wait_for, str(flag), owner="one")
+        dying = [runner.submit(job_functions.die, owner="two") for _ in range(2)]
+        waiting = runner.submit(job_functions.count, 4, owner="two")
+        for job in dying:
+            with pytest.raises(RuntimeError, match="worker process died"):
+                asyncio.run(job.result())
+        assert asyncio.run(waiting.result()) == 6
+        assert not running.done
+        flag.touch()
+        assert asyncio.run(running.result()) == "seen"
+    finally:
+        runner.shutdown()
 
 
 def test_slots_are_given_back(runner):
@@ -122,7 +164,7 @@ def test_slots_are_given_back(runner):
     for _ in range(5):
         asyncio.run(runner.submit(job_functions.count, 1).result())
     until(lambda: len(runner._free) == before)
-    assert not runner._active
+    assert runner.n_jobs == 0
 
 
 def test_too_many_waiting_jobs_are_refused():

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from dashboards.figures.local_profile import LocalProfile, running_sum
+from dashboards.figures.local_profile import MOST_POINTS, LocalProfile, running_sum
 
 DISTANCES = np.array([3.0, 0.0, np.inf, 1.5])
 EXACT = np.array([0.1, 0.7, 9.0, -0.3])
@@ -65,3 +65,12 @@ def test_a_perfect_crystal_has_no_profile(profile):
     profile.show(np.full(4, np.inf), EXACT, LEARNED)
     assert len(profile.points.data["atom"]) == 0
     assert len(profile.sums.data["distance"]) == 0
+
+
+def test_of_very_many_atoms_the_nearest_are_drawn(profile, rng):
+    distances = rng.permutation(np.linspace(1.0, 9.0, MOST_POINTS + 5))
+    profile.show(distances, np.ones(len(distances)))
+    drawn = profile.points.data["atom"]
+    assert len(drawn) == MOST_POINTS
+    assert distances[drawn].max() < np.delete(distances, drawn).min()
+    assert profile.sums.data["exact"][-1] == MOST_POINTS

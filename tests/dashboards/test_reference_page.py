@@ -10,14 +10,19 @@ import pytest
 
 import ldml
 from dashboards import tasks
+from dashboards.figures.thermodynamics import QUANTITIES, formation_curves
 from dashboards.pages import reference as reference_module
 from dashboards.pages.numbers import number
 from dashboards.pages.reference import (
     BUILD,
     DATASET,
+    FULL,
     INPUT,
     INTERSTITIALS,
+    LARGEST,
     RESULT,
+    SPECTRUM,
+    TOTAL,
     UPLOAD,
     VACANCIES,
     ReferencePage,
@@ -27,6 +32,7 @@ from dashboards.pages.reference import (
     cost_sentence,
     keep_descriptors,
     model_answer,
+    spectra,
     too_large,
     with_reference,
 )
@@ -71,6 +77,50 @@ def upload(shown, content, name="mine.extxyz"):
 
 
 # --- the exact answer
+
+
+def test_the_total_alone_is_the_same_and_has_no_shares(shown, vacancy_reference, vacancy4):
+    total = tasks.reference(NULL_PROGRESS, vacancy4, "Fe-AM04", False, 300.0, True)
+    assert total.formation.value == pytest.approx(vacancy_reference.formation.value, abs=1e-8)
+    assert total.formation.local is None
+    shown._state.reference = total
+    assert not shown._plot.visible
+    assert not shown._plotted.visible
+    shown._show_atom(3)
+    assert "exact —" in shown._atom.object
+    shown._state.reference = vacancy_reference
+    assert shown._plot.visible
+
+
+def test_the_total_alone_allows_larger_cells(shown):
+    assert shown._repeats.end == LARGEST[FULL]
+    shown._detail.value = TOTAL
+    shown._repeats.value = 16
+    assert "8,191 atoms" in shown._estimate.object
+    assert not shown._run_button.disabled
+    shown._detail.value = FULL
+    assert shown._repeats.value == LARGEST[FULL]
+    assert cost(1023, TOTAL)[0] < cost(1023, FULL)[0]
+    assert cost(100_000, TOTAL) == cost(10_000, TOTAL)
+
+
+def test_functions_of_temperature_are_drawn(shown, vacancy_reference):
+    shown._state.reference = vacancy_reference
+    for quantity in QUANTITIES:
+        shown._plotted.value = quantity
+        assert quantity.startswith(QUANTITIES[quantity].symbol[0])
+        assert QUANTITIES[quantity].unit in shown._plot.object.yaxis[0].axis_label
+    shown._plotted.value = SPECTRUM
+    assert len(shown._plot.object.children) == 2
+
+
+def test_formation_curves_meet_the_reference_at_high_temperature(vacancy_reference):
+    """Classical S_f is that of the report at any temperature; quantum S_f tends to it, C_v to that of equal numbers of modes."""
+    classical, quantum = formation_curves(*spectra(vacancy_reference))
+    assert classical.entropy == pytest.approx(vacancy_reference.formation.value, abs=1e-6)
+    assert quantum.entropy[-1] == pytest.approx(vacancy_reference.formation.value, abs=0.02)
+    assert abs(quantum.entropy[0]) < abs(quantum.entropy[-1])
+    assert classical.heat_capacity == pytest.approx(0.0, abs=1e-9)
 
 
 def test_the_reference_is_the_librarys_answer(vacancy_reference, vacancy4, crystal4, am04):
@@ -241,7 +291,7 @@ def test_a_vacancy_from_the_form_to_its_entropy(shown, session, fit, am04, cryst
     assert number(float(learned)).split()[0] in html
     assert shown._picture.value == RESULT
     assert np.asarray(shown._panel.view.values) == pytest.approx(reference.formation.local, abs=1e-6)
-    assert shown._spectrum.object is not None
+    assert shown._plot.object is not None
     assert shown._add.visible
     assert not shown._nothing.visible
 

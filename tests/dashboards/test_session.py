@@ -80,7 +80,7 @@ class SlowJob:
 
 @pytest.fixture
 def bar(session):
-    session.runner.submit = lambda function, *args: SlowJob()
+    session.runner.submit = lambda function, *args, owner: SlowJob()
     return JobBar(session)
 
 

@@ -7,7 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from dashboards.state import MAX_FITS, AppState, _fits, default_descriptor, fit_model, remembered_fit
+from dashboards.pages.undo_bar import undo_bar
+from dashboards.state import MAX_FITS, MAX_MODELS, AppState, _fits, default_descriptor, fit_model, remembered_fit
 from ldml.dataset import Dataset
 from ldml.errors import InputError
 
@@ -75,3 +76,99 @@ def test_another_dataset_takes_what_was_computed_from_the_old_one_away(linear_da
 def test_state_and_tasks_need_no_panel():
     code = "import sys, dashboards.tasks, dashboards.state, dashboards.jobs; sys.exit('panel' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_fits_are_kept_for_comparison_up_to_a_limit_and_removed(linear_dataset):
+    state, descriptor = AppState(dataset=linear_dataset), default_descriptor()
+    fits = [fit_model(linear_dataset, descriptor, test_proportion=0.25, seed=seed) for seed in range(MAX_MODELS + 1)]
+    for fit in (*fits, fits[-1]):
+        state.show_fit(fit)
+    assert state.models == fits[1:]
+    assert state.fit is fits[-1]
+    state.show_fit(fits[3])
+    state.remove_fit(fits[3])
+    assert state.models == [*fits[1:3], *fits[4:]]
+    assert state.fit is fits[-1]
+    state.remove_fit(fits[1])
+    assert state.fit is fits[-1]
+    state.open_dataset(linear_dataset)
+    assert state.models == []
+
+
+def test_a_fit_tells_intervals_and_what_lies_outside(linear_dataset):
+    fit = fit_model(linear_dataset, default_descriptor(), test_proportion=0.25, seed=3)
+    low, high = fit.model.predict_interval(linear_dataset)
+    assert fit.predicted - fit.half_width == pytest.approx(low, rel=1e-9)
+    assert fit.predicted + fit.half_width == pytest.approx(high, rel=1e-9)
+    assert fit.extrapolation == pytest.approx(fit.model.extrapolation(linear_dataset), rel=1e-9)
+    everything = np.ones(len(fit.true), dtype=bool)
+    assert fit.covered(everything) == pytest.approx(((low <= fit.true) & (fit.true <= high)).mean())
+    assert fit.share_outside(everything) == fit.outside.mean()
+
+
+def test_too_few_structures_for_an_interval_have_none(linear_dataset):
+    fit = fit_model(linear_dataset.subset(range(8, 16)), default_descriptor(), test_proportion=0.25, seed=0)
+    assert not fit.has_intervals
+    assert np.isnan(fit.covered(fit.test))
+
+
+def test_contributions_are_weights_times_the_spread_of_the_features(linear_dataset):
+    fit = fit_model(linear_dataset, default_descriptor(), test_proportion=0.25, seed=0)
+    X = linear_dataset.descriptor_differences(default_descriptor())[fit.train]
+    scaled = (X - X.mean(axis=0)) * fit.model.coef_
+    assert fit.contributions**2 == pytest.approx((scaled**2).mean(axis=0), rel=1e-9)
+
+
+def test_a_subset_and_an_added_structure_are_taken_back_with_their_models(linear_dataset):
+    fit = fit_model(linear_dataset, default_descriptor(), test_proportion=0.25, seed=0)
+    state = AppState(dataset=linear_dataset, selected=2)
+    state.show_fit(fit)
+    chosen = np.arange(len(linear_dataset)) < 5
+    larger = linear_dataset.extended([replace(linear_dataset.entries[0], name="added")], [])
+    changes = (
+        lambda: state.open_subset(chosen),
+        lambda: state.extend_dataset(larger, len(linear_dataset)),
+    )
+    for change in changes:
+        change()
+        assert state.dataset is not linear_dataset
+        state.undo()
+        assert (state.dataset, state.whole, state.selected) == (linear_dataset, None, 2)
+        assert (state.fit, state.models) == (fit, [fit])
+        assert state.last_step is None
+    state.open_subset(chosen)
+    part = state.dataset
+    state.open_whole()
+    state.undo()
+    assert state.dataset is part
+    assert state.whole is linear_dataset
+
+
+def test_only_the_latest_step_is_taken_back_and_once(linear_dataset):
+    state, taken = AppState(dataset=linear_dataset), []
+    state.offer_undo("one", lambda: taken.append(1))
+    state.offer_undo("two", lambda: taken.append(2))
+    state.undo()
+    state.undo()
+    assert taken == [2]
+    state.offer_undo("three", lambda: taken.append(3))
+    state.open_dataset(linear_dataset)  # of another dataset there is nothing to take back
+    state.undo()
+    assert taken == [2]
+
+
+def test_the_bar_shows_while_there_is_a_step_to_take_back(linear_dataset):
+    state, taken = AppState(dataset=linear_dataset), []
+    bar = undo_bar(state)
+    said, undo, dismiss = bar
+    assert not bar.visible
+    state.offer_undo("<b> removed", lambda: taken.append(1))
+    assert bar.visible
+    assert "<b>" not in said.object
+    dismiss.clicks += 1
+    assert not bar.visible
+    assert taken == []
+    state.offer_undo("two", lambda: taken.append(2))
+    undo.clicks += 1
+    assert taken == [2]
+    assert not bar.visible

@@ -9,25 +9,28 @@ import pytest
 import ldml
 from dashboards import tasks
 from dashboards.jobs import JobStatus
-from dashboards.pages.atoms_panel import AtomsPanel, Quantity, centred
+from dashboards.pages.atoms_panel import AtomsPanel, centred
+from dashboards.pages.examined import first_shells, frames, role_in_fit
 from dashboards.pages.numbers import number, number_table
-from dashboards.pages.structure import (
+from dashboards.pages.quantities import (
+    COORDINATION,
     DIFFERENCE,
     DISTANCE,
     EXACT,
     FROM_CENTRE,
     LEARNED,
-    UNDER_WAY,
-    StructurePage,
+    UNCERTAINTY,
+    Quantity,
     entropy_quantities,
-    first_shells,
-    role_in_fit,
 )
+from dashboards.pages.structure import ALONE, ANOTHER, LEARNED_BESIDE, UNDER_WAY, StructurePage
 from dashboards.state import default_descriptor, fit_model
 from ldml.dataset import Dataset, Entry
 from ldml.descriptors import AFS
 from ldml.errors import Cancelled
 from ldml.point_defects import WignerSeitz, defect_positions
+from ldml.structure_files import read_structures
+from ldml.structures import strained
 
 
 @pytest.fixture
@@ -99,8 +102,8 @@ def test_the_colours_are_what_was_asked_for(in_view, session):
         choice.value = label
         assert colours(in_view) == pytest.approx(values, abs=1e-6)
         low, high = in_view._panel.view.limits
-        assert low == (0.0 if label == DISTANCE else -high)
-    assert "(Å)" in in_view._panel._bar.object
+        assert low == pytest.approx(values.min() if label == DISTANCE else -high)
+    assert "(Å)" in in_view._panel._picture.bar.object
 
 
 def test_without_exact_shares_the_learned_ones_stand_in_and_the_page_says_so(in_view, session):
@@ -136,7 +139,7 @@ def test_a_model_whose_cutoff_does_not_fit_is_named_the_reason(session, linear_d
     session.state.select(0, show=True)
     shown = StructurePage(session)
     assert shown._examined.learned is None
-    assert "half the smallest cell height" in shown._examined.no_learned
+    assert "half the smallest cell height" in shown._examined.shares.missing
 
 
 def test_steps_stay_in_the_class_and_go_round(in_view, session):
@@ -166,8 +169,8 @@ def test_a_tapped_atom_is_marked_in_the_profile_and_its_numbers_shown(in_view, s
     session.state.select(0)
     in_view._panel.view.selected = 11
     examined = in_view._examined
-    assert "Atom 11" in in_view._atom_numbers.object
-    assert number(float(examined.learned[11]), 4, unit="k_B", sign=True).split()[0] in in_view._atom_numbers.object
+    assert "Atom 11" in in_view._card._numbers.object
+    assert number(float(examined.learned[11]), 4, unit="k_B", sign=True).split()[0] in in_view._card._numbers.object
     assert set(in_view._profile.ring.data["distance"]) == {examined.distances[11]}
 
 
@@ -177,7 +180,7 @@ def test_a_tapped_point_is_marked_in_the_picture(in_view, session):
     assert in_view._panel.view.selected == 17
     session.state.select(1)
     assert in_view._panel.view.selected == -1
-    assert "Tap an atom" in in_view._atom_numbers.object
+    assert "Tap an atom" in in_view._card._numbers.object
 
 
 def test_only_atoms_near_the_defect(in_view, session):
@@ -191,15 +194,22 @@ def test_only_atoms_near_the_defect(in_view, session):
     assert panel.view.mask is None
 
 
-def test_the_end_of_the_scale_can_be_moved_and_the_quantities_share_it(in_view, session):
-    session.state.select(1)
-    panel = in_view._panel
-    panel._end.value = panel._end.end
-    assert panel.view.limits == (-panel._end.end, panel._end.end)
-    assert panel._end.end >= np.abs(in_view._examined.learned).max()
+def test_the_ends_of_the_scale_can_be_moved_and_stay_until_they_are_automatic_again(in_view, session):
+    session.state.select(0)
+    panel, automatic = in_view._panel, in_view._panel.view.limits
+    assert panel._range.end >= np.abs(in_view._examined.learned).max()
+    panel._range.value = (-0.01, 0.04)
+    assert panel.view.limits == (-0.01, 0.04)
     panel._colour.value = DISTANCE
+    assert panel.view.limits[1] == pytest.approx(in_view._examined.distances.max())
     panel._colour.value = LEARNED
-    assert panel.view.limits == (-panel._end.end, panel._end.end)
+    assert panel.view.limits == (-0.01, 0.04)  # entropies share their scale
+    session.state.select(3)
+    assert panel.view.limits == (-0.01, 0.04)  # so that structures are seen in the same colours
+    session.state.select(0)
+    panel._auto.param.trigger("clicks")
+    assert panel.view.limits == automatic
+    assert automatic[0] == -automatic[1]
 
 
 def test_exact_shares_are_computed_on_demand(session, linear_dataset, crystal4, vacancy4, am04):
@@ -335,7 +345,7 @@ def test_the_learned_total_does_not_wait_for_the_shares(in_view, session, whole_
     session.state.fit = whole_fit
     session.state.select(3)
     assert in_view._examined.learned is None
-    assert in_view._examined.no_learned == UNDER_WAY
+    assert in_view._examined.shares.missing == UNDER_WAY
     assert in_view._examined.predicted == pytest.approx(whole_fit.predicted[3])
     session.state.fit = fit_model(session.state.dataset, default_descriptor(), test_proportion=0.25, seed=0)
     assert in_view._examined.learned is not None
@@ -366,15 +376,15 @@ def test_a_cluster_has_no_sites_and_its_atoms_are_told_from_its_centre(session, 
     examined = shown._examined
     # the icosahedron: one atom in the middle, twelve at one distance
     assert np.sort(examined.distances) == pytest.approx([0.0] + [examined.distances.max()] * 12, abs=1e-6)
-    assert examined.quantities[-1].label == FROM_CENTRE
+    assert FROM_CENTRE in [quantity.label for quantity in examined.quantities]
     assert not shown._panel._defect_only.visible
     assert shown._panel.view.mask is None
     assert "vacancies" not in shown._numbers.object
     assert not shown._compute.visible
     assert "centre of the cluster (σ)" in shown._profile.layout.children[1].xaxis[0].axis_label
     shown._panel.select(int(examined.distances.argmin()))
-    assert "0.00 σ" in shown._atom_numbers.object
-    assert ">12<" in shown._atom_numbers.object
+    assert "0.00 σ" in shown._card._numbers.object
+    assert ">12<" in shown._card._numbers.object
 
 
 def test_a_crystal_after_a_cluster_has_its_controls_and_units_again(session, clusters, linear_dataset):
@@ -413,3 +423,156 @@ def test_where_there_are_several_crystals_a_structure_says_which_is_its_own(sess
     shown = open_structure(session, saddles, 1)
     assert f"{saddles.bulks[1].cell.lengths()[0]:.3f} Å" in shown._numbers.object
     assert shown._examined.defects.n_vacancies == 2
+
+
+def test_the_uncertainty_of_the_shares_is_that_of_the_model(in_view, session):
+    session.state.select(5)
+    fit, entry = session.state.fit, session.state.dataset.entries[5]
+    _, errors = fit.model.predict_local(entry.atoms, return_std=True)
+    in_view._panel.colour_by(UNCERTAINTY)
+    assert colours(in_view) == pytest.approx(errors, rel=1e-5)
+    in_view._panel.select(3)
+    assert number(float(errors[3]), 4, unit="k_B").split()[0] in in_view._card._numbers.object
+
+
+def test_coordination_and_neighbours_are_those_of_the_crystal_far_from_a_vacancy(in_view, session):
+    session.state.select(0)
+    examined, choice = in_view._examined, in_view._panel
+    choice.colour_by(COORDINATION)
+    assert colours(in_view) == pytest.approx(examined.coordination)
+    atom = int(examined.distances.argmax())
+    assert examined.n_crystal == 14
+    assert len(examined.neighbours(atom)) == examined.coordination[atom]
+    vectors = examined.entry.atoms.get_all_distances(mic=True)[atom]
+    assert [r for _, r in examined.neighbours(atom)] == pytest.approx(
+        np.sort(vectors)[1 : examined.coordination[atom] + 1]
+    )
+    choice.select(atom)
+    assert in_view._card._neighbours.object.count("Fe ") == examined.coordination[atom]
+
+
+def relaxed(vacancy4, crystal4):
+    entries = [Entry(vacancy4, "V1", "mine", 2.6)]
+    return Dataset.from_entries("d", [crystal4], entries, {"potential": "Fe-AM04"})
+
+
+def test_the_vibrations_of_an_atom_are_computed_on_demand(session, vacancy4, crystal4):
+    shown = open_structure(session, relaxed(vacancy4, crystal4), 0)
+    card = shown._card
+    assert card._compute.visible
+    shown._panel.select(8)
+    asyncio.run(card._run(None))
+    curves = card._figure.curves.data
+    modes = np.trapezoid(curves["atom"], curves["frequency"])
+    assert modes == pytest.approx(3.0 * (1.0 - 1.0 / len(vacancy4)), abs=0.01)  # less its part in the translations
+    assert np.trapezoid(curves["mean"], curves["frequency"]) == pytest.approx(modes, abs=0.01)
+    assert not card._compute.visible
+    before = curves["atom"]
+    shown._panel.select(60)
+    assert (card._figure.curves.data["atom"] != before).any()
+    assert len(session.runner.jobs) == 1
+
+
+def test_why_vibrations_are_not_offered_is_said(session, clusters, saddles, monkeypatch):
+    shown = open_structure(session, clusters, 0)
+    assert not shown._card._compute.visible
+    assert "reduced units" in shown._card._remark.object
+    session.state.open_dataset(saddles)
+    session.state.select(2)
+    assert "imaginary" in shown._card._remark.object
+    monkeypatch.setattr("dashboards.pages.atom_card.MOST_ATOMS", 50)
+    session.state.select(0)
+    assert "up to 50 atoms" in shown._card._remark.object
+
+
+def test_copies_of_a_parent_play_in_the_order_of_their_strain(linear_dataset):
+    entry, bulk = linear_dataset.entries[0], linear_dataset.bulks[0]
+    strains = [0.02, -0.01, 0.0]
+    bulks = [strained(bulk, strain) for strain in strains]
+    copies = []
+    for k, crystal in enumerate(bulks):
+        atoms = entry.atoms.copy()
+        atoms.set_cell(crystal.cell, scale_atoms=True)
+        copies.append(Entry(atoms, entry.label, f"copy {k}", 1.0, bulk=k, parent="elsewhere"))
+    alone = Entry(entry.atoms, entry.label, "alone", 1.0, bulk=2)
+    data = Dataset.from_entries("strains", bulks, [*copies, alone], {"potential": "Fe-AM04"})
+    assert frames(data, 1) == [("−1.0%", 1), ("+0.0%", 2), ("+2.0%", 0)]
+    assert frames(data, 3) == []
+
+
+def test_a_frame_of_the_player_is_the_structure_in_view(session, saddles):
+    shown = open_structure(session, saddles, 0)
+    assert shown._player.visible
+    assert list(shown._player.options.values()) == [0, 1, 2]
+    assert shown._player.value == 0
+    shown._player.value = 2
+    assert session.state.selected == 2
+    assert shown._examined.entry is saddles.entries[2]
+    session.state.open_dataset(saddles.subset([0]))
+    assert not shown._player.visible
+
+
+def test_learned_beside_exact(in_view, session):
+    session.state.select(0)
+    in_view._comparison.value = LEARNED_BESIDE
+    beside = in_view._panel._beside.view
+    assert np.asarray(beside.values) == pytest.approx(in_view._examined.learned, abs=1e-6)
+    assert colours(in_view) == pytest.approx(in_view._examined.exact, abs=1e-6)
+    session.state.select(3)
+    assert np.asarray(beside.values) == pytest.approx(in_view._examined.learned, abs=1e-6)
+    in_view._comparison.value = ALONE
+    assert beside.n_atoms == 0
+
+
+def test_another_structure_beside(in_view, session, linear_dataset):
+    session.state.select(1)
+    in_view._comparison.value = ANOTHER
+    assert in_view._panel._beside.view.n_atoms == 0
+    in_view._other_name.value = "I2-3"
+    i = linear_dataset.index("I2-3")
+    beside = in_view._panel._beside.view
+    assert beside.n_atoms == len(linear_dataset.entries[i].atoms)
+    expected = session.state.fit.model.predict_local(linear_dataset.entries[i].atoms)
+    assert np.asarray(beside.values) == pytest.approx(expected, abs=1e-6)
+    assert beside.limits == in_view._panel.view.limits
+
+
+def test_the_downloaded_structure_holds_the_values_of_its_atoms(in_view, session):
+    session.state.select(0)
+    (atoms,) = read_structures(in_view._as_extxyz().read())
+    examined = in_view._examined
+    assert atoms.arrays["local_entropy"] == pytest.approx(examined.exact, abs=1e-7)
+    assert atoms.arrays["learned_local_entropy"] == pytest.approx(examined.learned, abs=1e-7)
+    assert atoms.arrays["distance_to_defect"] == pytest.approx(examined.distances, abs=1e-7)
+    assert atoms.positions == pytest.approx(examined.entry.atoms.positions, abs=1e-7)
+    assert in_view._extxyz.filename == "V2-0.extxyz"
+    session.state.select(1)
+    (atoms,) = read_structures(in_view._as_extxyz().read())
+    assert "local_entropy" not in atoms.arrays
+
+
+def test_a_large_structure_does_not_hold_up_the_page(in_view, session, monkeypatch):
+    session.state.select(6)
+    quick = in_view._examined
+    session.state.select(0)
+    session.state.fit = replace(session.state.fit)  # nothing is remembered of another fit
+    monkeypatch.setattr("dashboards.pages.structure.QUICK", 100)
+    session.state.select(6)
+    assert [job.function for job in session.runner.jobs] == [tasks.locate, tasks.learned_shares]
+    slow = in_view._examined
+    assert slow.entry is quick.entry
+    assert slow.distances == pytest.approx(quick.distances)
+    assert slow.coordination.tolist() == quick.coordination.tolist()
+    assert slow.learned == pytest.approx(quick.learned)
+
+
+def test_the_colours_are_part_of_the_state(session, linear_dataset):
+    session.state.open_dataset(linear_dataset)
+    session.state.quantity = COORDINATION
+    page = StructurePage(session)
+    session.state.select(3, show=True)
+    assert page._panel.asked_for.label == COORDINATION
+    page._panel.colour_by(LEARNED)
+    assert session.state.quantity == LEARNED
+    session.state.quantity = COORDINATION
+    assert page._panel.shown.label == COORDINATION

@@ -1,24 +1,16 @@
 """What jobs do, called here as a worker would."""
 
 import pickle
+import time
 
-import h5py
 import numpy as np
 import pytest
 
 from dashboards import tasks
 from dashboards.state import default_descriptor, fit_model
 from ldml.descriptors import get_descriptor
-from ldml.errors import InputError
+from ldml.evaluation.splits import split_curve_arrays
 from ldml.progress import NULL_PROGRESS
-from ldml.structure_files import write_extxyz
-
-
-@pytest.fixture
-def hdf5(linear_dataset, tmp_path):
-    """The dataset as a file in memory."""
-    linear_dataset.save(tmp_path / "data.h5")
-    return (tmp_path / "data.h5").read_bytes()
 
 
 def test_totals_are_those_of_the_dataset(linear_dataset):
@@ -68,68 +60,39 @@ def test_a_model_goes_to_a_worker_and_back(linear_dataset):
     fit = fit_model(linear_dataset, default_descriptor(), test_proportion=0.25, seed=0)
     atoms = linear_dataset.entries[5].atoms
     sent = pickle.loads(pickle.dumps((fit.model, atoms)))
-    shares = tasks.learned_shares(NULL_PROGRESS, *sent, None)
+    shares, errors = tasks.learned_shares(NULL_PROGRESS, *sent, None)
     assert (shares == fit.model.predict_local(atoms)).all()
-
-
-def test_an_uploaded_hdf5_dataset_comes_back_with_its_descriptors(linear_dataset, hdf5):
-    data = tasks.parse_dataset(NULL_PROGRESS, hdf5, "../../etc/my data.h5")
-    assert (data.names == linear_dataset.names).all()
-    assert data.formation_entropy == pytest.approx(linear_dataset.formation_entropy, abs=0)
-    assert data.has_descriptor(default_descriptor())
-
-
-def test_an_uploaded_extxyz_dataset_comes_back(linear_dataset, tmp_path):
-    write_extxyz(linear_dataset, tmp_path / "some.extxyz")
-    data = tasks.parse_dataset(NULL_PROGRESS, (tmp_path / "some.extxyz").read_bytes(), "some.extxyz")
-    assert data.name == "some"
-    assert (data.labels == linear_dataset.labels).all()
-    assert data.formation_entropy == pytest.approx(linear_dataset.formation_entropy, abs=1e-7)
-
-
-@pytest.mark.parametrize("content", [b"", b"not a dataset", b"\x89HDF\r\n\x1a\n" + b"\0" * 200, bytes(range(256)) * 8])
-@pytest.mark.parametrize("name", ["x.h5", "x.extxyz", ""])
-def test_what_is_not_a_dataset_is_refused_in_words(content, name):
-    with pytest.raises(InputError):
-        tasks.parse_dataset(NULL_PROGRESS, content, name)
-
-
-def test_a_dataset_cut_short_is_refused(hdf5):
-    with pytest.raises(InputError):
-        tasks.parse_dataset(NULL_PROGRESS, hdf5[: len(hdf5) // 2], "half.h5")
-
-
-def test_a_small_file_that_announces_huge_arrays_is_refused(hdf5, tmp_path):
-    path = tmp_path / "bomb.h5"
-    path.write_bytes(hdf5)
-    with h5py.File(path, "a") as file:
-        del file["structures/positions"]
-        file["structures"].create_dataset(
-            "positions", shape=(10**11, 3), dtype="f8", chunks=(1024, 3), compression="gzip"
-        )
-    assert path.stat().st_size < 10_000_000
-    with pytest.raises(InputError, match="unpacks to"):
-        tasks.parse_dataset(NULL_PROGRESS, path.read_bytes(), "bomb.h5")
-
-
-def test_a_structure_that_makes_no_sense_is_named(hdf5, tmp_path):
-    path = tmp_path / "nan.h5"
-    path.write_bytes(hdf5)
-    with h5py.File(path, "a") as file:
-        file["structures/positions"][3] = np.nan
-    with pytest.raises(InputError, match="V2-0"):
-        tasks.parse_dataset(NULL_PROGRESS, path.read_bytes(), "nan.h5")
-
-
-def test_a_dataset_without_structures_is_refused(linear_dataset, tmp_path):
-    write_extxyz(linear_dataset.subset(np.zeros(len(linear_dataset), dtype=bool)), tmp_path / "none.extxyz")
-    with pytest.raises(InputError, match="no structures"):
-        tasks.parse_dataset(NULL_PROGRESS, (tmp_path / "none.extxyz").read_bytes(), "none.extxyz")
+    assert (errors == fit.model.predict_local(atoms, return_std=True)[1]).all()
 
 
 def test_splits_are_those_of_the_library(linear_dataset):
-    X, y = linear_dataset.descriptor_differences(default_descriptor()), linear_dataset.formation_entropy
-    curve = tasks.splits(NULL_PROGRESS, X, y, 4, 1)
-    assert curve.n_repeats == 4
-    assert curve.seed == 1
-    assert curve.n_structures == len(linear_dataset)
+    rows = fit_model(linear_dataset, default_descriptor(), test_proportion=0.25, seed=0).rows
+    curves = tasks.split_curves(NULL_PROGRESS, rows, 4, 1)
+    assert curves.at_random.rmse_test == pytest.approx(
+        split_curve_arrays(rows.X, rows.y, n_repeats=4, seed=1).rmse_test
+    )
+    assert curves.at_random.n_structures == len(linear_dataset)
+    assert curves.by_parents is None
+
+
+def test_rows_and_answers_travel_to_workers_and_back(linear_dataset):
+    rows = fit_model(linear_dataset, default_descriptor(), test_proportion=0.25, seed=0).rows
+    there = pickle.loads(pickle.dumps(rows))
+    answer = pickle.loads(pickle.dumps(tasks.coverage(NULL_PROGRESS, there, 2, 0)))
+    assert answer.in_class.n_test == 2 * 3
+    assert pickle.loads(pickle.dumps(tasks.class_errors(NULL_PROGRESS, there, 0, 0))).tested == ("I2", "V2")
+
+
+def test_a_descriptor_is_timed_once_its_kernels_are_loaded(linear_dataset):
+    asked = []
+
+    class Slow(type(default_descriptor())):
+        def total(self, atoms):
+            asked.append(len(atoms))
+            time.sleep(0.3 if len(asked) == 1 else 0.02)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tasks, "descriptor_from_dict", lambda record: Slow())
+        seconds = tasks.descriptor_seconds(NULL_PROGRESS, linear_dataset[0], {})
+    assert 0.02 <= seconds < 0.3
+    assert len(asked) == 2

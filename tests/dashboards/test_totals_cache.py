@@ -5,8 +5,9 @@ import os
 import numpy as np
 import pytest
 
-from dashboards import tasks, totals_cache
-from dashboards.totals_cache import FOLDER_VARIABLE, TotalsCache, cache_folder, structure_key
+from dashboards import cache_files, tasks
+from dashboards.cache_files import FOLDER_VARIABLE, cache_folder, structure_key
+from dashboards.totals_cache import TotalsCache
 from ldml.descriptors import AFS
 from ldml.errors import Cancelled
 from ldml.progress import NULL_PROGRESS
@@ -118,7 +119,7 @@ def test_oldest_files_go_when_all_together_are_too_large(structures, own_cache, 
         for age, path in enumerate(sorted(own_cache.iterdir(), key=lambda path: path.stat().st_mtime, reverse=True)):
             os.utime(path, (1e9 - age, 1e9 - age))
     size = next(own_cache.iterdir()).stat().st_size
-    monkeypatch.setattr(totals_cache, "MAX_BYTES", 3 * size)
+    monkeypatch.setattr(cache_files, "MAX_BYTES", 3 * size)
     cache = TotalsCache(SMALL, own_cache)
     cache.find([structure_key(structures[0])])  # the oldest, but used now
     totals([structures[3]])
@@ -145,15 +146,15 @@ def test_a_folder_that_cannot_be_made_is_no_reason_to_fail(structures, tmp_path,
 
 def test_where_it_lies_can_be_chosen(tmp_path, monkeypatch):
     monkeypatch.setenv(FOLDER_VARIABLE, "/somewhere")
-    assert str(cache_folder()) == "/somewhere/descriptors"
+    assert str(cache_folder("descriptors")) == "/somewhere/descriptors"
     monkeypatch.setenv(FOLDER_VARIABLE, "")
-    assert cache_folder() is None
+    assert cache_folder("descriptors") is None
     monkeypatch.delenv(FOLDER_VARIABLE)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    assert cache_folder() == tmp_path / "ldml" / "descriptors"
+    assert cache_folder("descriptors") == tmp_path / "ldml" / "descriptors"
     monkeypatch.delenv("XDG_CACHE_HOME")
     monkeypatch.setenv("HOME", str(tmp_path))
-    assert cache_folder() == tmp_path / ".cache" / "ldml" / "descriptors"
+    assert cache_folder("descriptors") == tmp_path / ".cache" / "ldml" / "descriptors"
 
 
 def test_without_a_folder_nothing_is_kept(structures, computed, monkeypatch):

@@ -1,0 +1,76 @@
+"""What a visitor does in the app, and what the tests look for; Panel is imported where it is there."""
+
+import numpy as np
+
+# screen position of a structure's point in the parity plot
+POINT = """(name) => {
+  for (const plot of Bokeh.index.query((view) => view.model.type == "Figure")) {
+    for (const renderer of plot.model.renderers) {
+      const data = renderer.data_source?.data
+      const at = data?.predicted && data?.name ? [...data.name].indexOf(name) : -1
+      const box = plot.canvas_view.el.getBoundingClientRect()
+      if (at < 0 || box.width == 0) continue  // not in it, or on a page that is not on show
+      const x = plot.frame.x_scale.compute(data.true[at]), y = plot.frame.y_scale.compute(data.predicted[at])
+      return [box.x + x, box.y + y]
+    }
+  }
+  return null
+}"""
+
+
+def rattled_defects(bulk, n=12):
+    """`n` rattled defects of each of two classes, V2 and I2, S_f and E_f growing along each class.
+
+    Parameters
+    ----------
+    bulk : Atoms
+        Of iron.
+    n : int
+    """
+    from ldml.dataset import Entry
+    from ldml.structures import interstitial_cluster, rattled, vacancy_cluster
+
+    rng = np.random.default_rng(7)
+    return [
+        Entry(rattled(atoms, 0.05, rng), label, f"{label}-{k:02d}", 4.0 + 0.4 * k, 2.0 + 0.1 * k, 1e-6)
+        for label, atoms in (("V2", vacancy_cluster(bulk, 2)), ("I2", interstitial_cluster(bulk, 2)))
+        for k in range(n)
+    ]
+
+
+def turn_to(page, name):
+    page.get_by_role("tab", name=name).click()
+
+
+def enter(page, label, value):
+    field = page.get_by_role("textbox", name=label).first
+    field.click()
+    field.press("Control+A")
+    field.press_sequentially(str(value))
+    field.press("Tab")  # after Enter, a field of Material UI ignores what is typed until it loses the focus
+    page.wait_for_timeout(700)  # the field sends its value a little later than a button its click
+
+
+def messages(page):
+    """The errors and remarks on show; the empty states are none of them."""
+    return [text for text in page.get_by_role("alert").all_inner_texts() if text and "Press" not in text]
+
+
+def wait_until(page, condition):
+    from panel.tests.util import wait_until
+
+    wait_until(condition, page, timeout=60_000)
+
+
+def choose(page, label, option):
+    page.get_by_role("combobox", name=label).click()
+    page.get_by_role("menuitem", name=option).click()
+
+
+def upload(page, path):
+    page.locator("input[type=file]").first.set_input_files(path)
+
+
+def accept(page):
+    """Open what the dialog shows."""
+    page.get_by_role("dialog").get_by_role("button", name="Open", exact=True).click()
