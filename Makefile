@@ -13,7 +13,7 @@ app: $(VENV)/.app
 	$(BIN)/ldml serve --port $(PORT)
 
 test: $(VENV)/.test
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadgroup
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check .
