@@ -266,9 +266,7 @@ class AppState(param.Parameterized):
 
     def select(self, index: int, *, show: bool = False) -> None:
         """Bring structure `index` into view; with `show`, turn to its page as well."""
-        self.selected = int(index)
-        if show:
-            self.page = "Structure"
+        self.param.update(selected=int(index), page="Structure" if show else self.page)
 
 
 class Answers:

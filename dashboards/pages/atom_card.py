@@ -55,7 +55,6 @@ class AtomCard:
             ("Atom", pn.Column(self._numbers, sizing_mode="stretch_width", margin=0)),
             ("Neighbours", neighbours),
             ("Vibrations", vibrations),
-            dynamic=True,
             sizing_mode="stretch_width",
             margin=0,
         )

@@ -55,7 +55,7 @@ class StructureTable:
         self._table = _empty_table()
         self._selection.param.watch(lambda *events: self._follow(), ["columns", "filters"])
         self._table.param.watch(self._select_row, "selection")
-        state.param.watch(lambda event: self._show_selected(), "selected")
+        state.param.watch(lambda *events: self._show_selected(), ["selected", "page"])
         self._follow()
 
     def view(self) -> pn.widgets.Tabulator:
@@ -78,12 +78,16 @@ class StructureTable:
         self._show_selected()
 
     def _show_selected(self):
+        if self._state.page != "Data":
+            return  # a table out of sight would show the rows of one page under the number of another
         rows = np.flatnonzero(self._table.value.index == self._state.selected).tolist()
         if self._table.selection != rows:
             self._table.selection = rows
         places = np.flatnonzero(self._table.current_view.index == self._state.selected)  # as the table is sorted
         if len(places):
             self._table.page = int(places[0]) // PAGE_ROWS + 1
+        elif self._state.selected < 0:
+            self._table.page = 1
 
     def _select_row(self, event):
         if event.new:

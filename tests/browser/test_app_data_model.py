@@ -55,6 +55,9 @@ def test_a_tap_in_the_parity_plot_opens_its_structure(page, session):
     page.locator("[role=tab][aria-selected=true]", has_text="Structure").wait_for()
     page.get_by_text("in view: I2-11").wait_for()
     assert page.get_by_text("residual").count() == 0  # no box left behind by the plot
+    turn_to(page, "Data")
+    page.locator(".tabulator-selected", has_text="I2-11").wait_for()
+    assert page.locator(".tabulator-page.active").inner_text() == "2"  # of two pages of the table
 
 
 def test_a_row_of_the_table_opens_in_3d(page, session):
