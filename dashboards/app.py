@@ -14,6 +14,7 @@ from pathlib import Path
 import panel as pn
 import panel_material_ui as pmui
 
+from dashboards.delivery import deliver_all
 from dashboards.pages.data import DataPage
 from dashboards.pages.descriptor_form import describe_descriptor
 from dashboards.pages.model import ModelPage
@@ -60,6 +61,7 @@ def create_app(session: Session | None = None) -> pmui.Page:
     panel_material_ui.Page
     """
     pn.extension("tabulator")
+    deliver_all()
     session = Session() if session is None else session
     pn.state.on_session_destroyed(lambda context: session.close())
     view = view_of({} if pn.state.location is None else query_from(pn.state.location.search))

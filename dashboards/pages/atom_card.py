@@ -6,6 +6,7 @@ import panel as pn
 import panel_material_ui as pmui
 
 from dashboards import tasks
+from dashboards.delivery import in_order
 from dashboards.figures.local_density import LocalDensityFigure
 from dashboards.pages.examined import Examined
 from dashboards.pages.job_bar import JobBar
@@ -63,6 +64,7 @@ class AtomCard:
         """The card."""
         return self._view
 
+    @in_order
     def show(self, examined: Examined, atom: int, potential: str | None) -> None:
         """Tell of one atom, -1 for none, of a structure relaxed in a potential, which a dataset need not name."""
         if self._bar.busy and (self._examined is None or self._examined.entry is not examined.entry):
@@ -92,6 +94,7 @@ class AtomCard:
         ]
         self._neighbours.object = table_html(header, rows)
 
+    @in_order
     def _show_vibrations(self):
         known = self._known.get(id(self._examined.entry))
         densities = known[1] if known is not None and known[0] is self._examined.entry else None

@@ -15,6 +15,7 @@ from dashboards.defects import (
     remember_defects,
     seconds_to_find,
 )
+from dashboards.delivery import in_order
 from dashboards.figures.defect_plots import DefectMap, DistancePlot
 from dashboards.figures.histograms import ClassHistogram
 from dashboards.figures.landscape import Landscape
@@ -77,6 +78,7 @@ class LinkedPlots:
         self._find.on_click(self.find)
         self._state.param.watch(lambda event: self._mark_selected(), "selected")
 
+    @in_order
     def _follow(self):
         columns, before = self._selection.columns, self._columns
         if columns is not before:
@@ -130,6 +132,7 @@ class LinkedPlots:
         height = PLOT_HEIGHT - (PICKER_HEIGHT if name == "property" and self._property.visible else 0)
         self._put(name, ClassHistogram(columns.number(key), columns.labels, key=key, x_label=label, height=height))
 
+    @in_order
     def _pick_property(self):
         if self._columns is not None and self._property.value is not None:
             self._make_histogram("property", self._property.value)
@@ -180,6 +183,7 @@ class LinkedPlots:
         plot.show(self._selection.chosen)
         plot.show_ranges(self._selection.filters.ranges)
 
+    @in_order
     def _mark_selected(self):
         plot = self._plots.get("landscape")
         if plot is not None:

@@ -13,6 +13,7 @@ from ase.data import chemical_symbols
 from bokeh.events import Tap
 
 from dashboards import tasks
+from dashboards.delivery import in_order
 from dashboards.figures.parity import fit_parity, mark, nearest_point, residual_histogram
 from dashboards.figures.style import SADDLE, class_colour
 from dashboards.figures.weights import weight_plots
@@ -331,6 +332,7 @@ class ModelPage:
         if self._flattery.visible:
             self._flattery.object = flattery(data, fit, by_parents=self._by_parents.value)
 
+    @in_order
     def _show_fit(self):
         fit = self._state.fit
         self._show_flattery()
@@ -370,6 +372,7 @@ class ModelPage:
         if index is not None:
             self._state.select(self._state.dataset.index(fit.data.names[index]), show=True)
 
+    @in_order
     def _mark_selected(self):
         fit, selected = self._state.fit, self._state.selected
         if self._figure is None or fit is None:

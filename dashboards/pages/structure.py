@@ -13,6 +13,7 @@ import panel as pn
 import panel_material_ui as pmui
 
 from dashboards import tasks
+from dashboards.delivery import in_order
 from dashboards.figures.local_profile import NEAREST_DEFECT, LocalProfile
 from dashboards.pages.atom_card import AtomCard
 from dashboards.pages.atoms_panel import AtomsPanel, Scene
@@ -264,6 +265,7 @@ class StructurePage:
         self._stale = True
         self._refresh()
 
+    @in_order
     def _refresh(self):
         """Bring the page up to date, if it is in view: what nobody looks at is not computed."""
         data = self._state.dataset
@@ -423,6 +425,7 @@ class StructurePage:
         self._extxyz.filename = f"{self._file_stem()}.extxyz"
         self._show_atom(self._panel.view.selected)
 
+    @in_order
     def _show_atom(self, atom):
         if self._examined is None:
             return

@@ -51,6 +51,26 @@ def enter(page, label, value):
     page.wait_for_timeout(700)  # the field sends its value a little later than a button its click
 
 
+def tap_point(page, where, which):
+    """Tap a point of a plot, once the page has settled around it.
+
+    Parameters
+    ----------
+    where : str
+        JavaScript function that gives its place on the screen, None while it is not drawn.
+    which : str or int
+        The point, passed to `where`.
+    """
+    for _ in range(100):
+        before = page.evaluate(where, which)
+        page.wait_for_timeout(300)
+        now = page.evaluate(where, which)
+        if now is not None and np.isfinite(now).all() and now == before:
+            page.mouse.click(*now)
+            return
+    raise TimeoutError(f"{which} is not drawn")
+
+
 def messages(page):
     """The errors and remarks on show; the empty states are none of them."""
     return [text for text in page.get_by_role("alert").all_inner_texts() if text and "Press" not in text]

@@ -6,7 +6,7 @@ from dataclasses import replace
 import browser_jobs
 import numpy as np
 import pytest
-from app_actions import POINT, accept, choose, enter, messages, rattled_defects, turn_to, upload, wait_until
+from app_actions import POINT, accept, choose, enter, messages, rattled_defects, tap_point, turn_to, upload, wait_until
 
 pytestmark = pytest.mark.browser
 
@@ -48,8 +48,7 @@ def test_the_app_opens_with_its_pages_and_a_model(page, session):
 
 def test_a_tap_in_the_parity_plot_opens_its_structure(page, session):
     turn_to(page, "Model")
-    wait_until(page, lambda: page.evaluate(POINT, "I2-11") is not None)
-    page.mouse.click(*page.evaluate(POINT, "I2-11"))
+    tap_point(page, POINT, "I2-11")
     wait_until(page, lambda: session.state.page == "Structure")
     assert session.state.dataset.names[session.state.selected] == "I2-11"
     page.locator("[role=tab][aria-selected=true]", has_text="Structure").wait_for()

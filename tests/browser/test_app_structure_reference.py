@@ -5,7 +5,7 @@ import re
 import browser_jobs
 import numpy as np
 import pytest
-from app_actions import rattled_defects, turn_to, wait_until
+from app_actions import rattled_defects, tap_point, turn_to, wait_until
 
 pytestmark = pytest.mark.browser
 
@@ -74,18 +74,6 @@ def structure(page, session):
     page.get_by_text("in view: V1-00").wait_for()
     wait_until(page, lambda: "127 atoms" in (view.get_attribute("aria-label") or ""))
     return view
-
-
-def tap_point(page, atom):
-    """Tap the exact point of an atom in the profile, once the axes have settled around it."""
-    for _ in range(60):
-        before = page.evaluate(POINT, atom)
-        page.wait_for_timeout(300)
-        now = page.evaluate(POINT, atom)
-        if now is not None and np.isfinite(now).all() and now == before:
-            page.mouse.click(*now)
-            return
-    pytest.fail("the profile does not show the atom")
 
 
 def tap_an_atom(page, view, described):
@@ -165,10 +153,10 @@ def test_a_tapped_point_and_a_tapped_atom_show_their_numbers(page, session, stru
     local = session.state.dataset.local_entropy(0)
     heading = page.get_by_text(re.compile(r"^Atom \d+$"))
     atom = int(local.argmax())
-    tap_point(page, atom)
+    tap_point(page, POINT, atom)
 
     def shares_the_point():
-        return heading.count() > 0 and abs(local[int(heading.inner_text().split()[1])] - local[atom]) < 0.01
+        return any(abs(local[int(text.split()[1])] - local[atom]) < 0.01 for text in heading.all_inner_texts() if text)
 
     wait_until(page, shares_the_point)  # one of its symmetric partners does as well
     structure.locator("canvas").click(position={"x": 6, "y": 6})
@@ -189,7 +177,7 @@ def test_the_next_structure_comes_and_its_exact_shares_are_computed_on_demand(pa
     compute.click()
     compute.wait_for(state="hidden")
     atom = int(session.state.dataset.local_entropy(0).argmax())
-    tap_point(page, atom)
+    tap_point(page, POINT, atom)
     value = session.state.dataset.local_entropy(0)[atom]
     page.get_by_text(f"{value:+.4f}"[:6]).first.wait_for()
     page.get_by_role("button", name="Previous").click()
