@@ -13,6 +13,7 @@ from pathlib import Path
 
 import panel as pn
 import panel_material_ui as pmui
+from panel.io.resources import get_dist_path
 
 from dashboards.delivery import deliver_all
 from dashboards.pages.data import DataPage
@@ -62,6 +63,7 @@ def create_app(session: Session | None = None) -> pmui.Page:
     """
     pn.extension("tabulator")
     deliver_all()
+    _keep_style_sheets_here()
     session = Session() if session is None else session
     pn.state.on_session_destroyed(lambda context: session.close())
     view = view_of({} if pn.state.location is None else query_from(pn.state.location.search))
@@ -109,6 +111,12 @@ def status_line(dataset, fit, selected, opening="", whole=None) -> str:
     if 0 <= selected < len(dataset):
         parts.append(f"in view: <b>{html.escape(str(dataset.names[selected]))}</b>")
     return " &nbsp;·&nbsp; ".join(parts)
+
+
+def _keep_style_sheets_here():
+    """Style sheets come from this server also where a session begins without a page, as when a browser finds its own gone."""
+    if pn.state.curdoc is not None:
+        pn.state.curdoc.template_variables.setdefault("dist_url", get_dist_path())
 
 
 def _open_first_dataset(session, source, view):

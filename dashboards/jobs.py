@@ -73,6 +73,10 @@ class SharedProgress:
         self._numbers[4 * self._slot + STARTED] = 1
 
 
+class WorkerLost(RuntimeError):
+    """The process that had a job has died; the job can be tried again."""
+
+
 class JobRunner:
     """Worker processes shared by all sessions.
 
@@ -265,7 +269,7 @@ class Job:
         ------
         Cancelled
             If it was cancelled.
-        RuntimeError
+        WorkerLost
             If the worker process died, as it does when memory runs out.
         Exception
             Whatever the function raised.
@@ -279,7 +283,7 @@ class Job:
         try:
             return self.outcome.result()
         except BrokenProcessPool as error:
-            raise RuntimeError(
+            raise WorkerLost(
                 "the worker process died, probably for lack of memory, and has been replaced; "
                 "try again, or try a smaller structure"
             ) from error

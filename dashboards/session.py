@@ -144,7 +144,7 @@ class Session:
         except Cancelled:
             self.report_info(f"{source} cancelled.", source)
         except (InputError, RuntimeError) as error:
-            self.report_error(_sentence(error), source)
+            self.report_error(sentence(error), source)
         except Exception as error:
             _log.exception("%s failed", source)
             self.report_error(
@@ -198,7 +198,7 @@ def _started_runner():
     return runner
 
 
-def _sentence(error):
+def sentence(error):
     text = str(error).strip()
     first = text.split(" ", 1)[0]
     capital = text[:1].upper() + text[1:] if first.isalpha() else text  # a parameter's name stays as it is

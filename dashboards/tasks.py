@@ -385,17 +385,23 @@ def parse_upload(progress, content: bytes, name: str) -> list[Atoms]:
 
 
 def reference(
-    progress, atoms: Atoms, potential: str, relax_first: bool, temperature: float, total_only: bool = False
+    progress,
+    atoms: Atoms,
+    potential: str,
+    relax_first: bool,
+    temperature: float,
+    total_only: bool = False,
+    anew: bool = False,
 ) -> Reference:
     """Relax if asked, then the exact entropy of the structure and, unless `total_only`, of each of its atoms.
 
-    An answer computed before, by whomever, is not computed again.
+    An answer computed before, by whomever, is not computed again, except `anew`.
     """
     potential = get_potential(potential)
     potential.check(atoms)
     options = {"relax_first": relax_first, "temperature": temperature, "total_only": total_only}
     key, folder = reference_cache.reference_key(atoms, potential, **options), cache_folder("references")
-    found = reference_cache.find(Reference, key, folder)
+    found = None if anew else reference_cache.find(Reference, key, folder)
     if found is not None:
         return replace(found, known=True)
     answer = _reference(progress, atoms, potential, **options)

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable
 
 import panel as pn
 import panel_material_ui as pmui
 
-from dashboards.jobs import Job, JobStatus
+from dashboards.jobs import Job, JobStatus, WorkerLost
 from dashboards.plain_text import plain
-from dashboards.session import Session, Superseded
+from dashboards.session import Session, Superseded, sentence
 
 
 class JobBar:
     """Runs the jobs of one page, one at a time, and shows the one under way; invisible when there is none.
 
-    A new job cancels the one before it.
+    A new job cancels the one before it. One whose process died waits for the user to try it again or to give it up.
 
     Examples
     --------
@@ -28,6 +29,7 @@ class JobBar:
     def __init__(self, session: Session):
         self._session = session
         self._job: Job | None = None
+        self._choice: asyncio.Future | None = None
         self._title = pmui.Typography("", variant="body2", margin=(0, 8, 0, 0), sizing_mode="stretch_width")
         self._bar = pmui.LinearProgress(
             value=0, max=100, variant="indeterminate", sizing_mode="stretch_width", margin=(6, 8, 4, 0)
@@ -36,8 +38,11 @@ class JobBar:
             label="Cancel", variant="outlined", color="error", size="small", margin=(2, 0), width=90
         )
         self._cancel.on_click(lambda event: self.cancel())
+        self._again = pmui.Button(label="Try again", variant="outlined", size="small", margin=(2, 8), visible=False)
+        self._again.on_click(lambda event: self._choose(True))
         self._view = pn.Row(
             pn.Column(self._title, self._bar, sizing_mode="stretch_width", margin=0),
+            self._again,
             self._cancel,
             sizing_mode="stretch_width",
             visible=False,
@@ -46,21 +51,23 @@ class JobBar:
 
     @property
     def busy(self) -> bool:
-        """Whether a job is under way."""
-        return self._job is not None
+        """Whether a job is under way, or waits to be tried again."""
+        return self._job is not None or self._choice is not None
 
     def view(self) -> pn.Row:
         """The bar, to be placed where the result will appear."""
         return self._view
 
     def cancel(self) -> None:
-        """Stop the job under way, if there is one."""
+        """Stop the job under way, if there is one; give up one that waits to be tried again."""
+        self._choose(False)
         if self._job is not None:
             self._job.cancel()
 
     def abandon(self) -> None:
         """Stop the job under way without a word: nobody wants its result any more."""
         job, self._job = self._job, None
+        self._choose(None)
         self._view.visible = False
         if job is not None:
             job.cancel()
@@ -85,6 +92,17 @@ class JobBar:
             As `Job.result`.
         """
         self.abandon()
+        while True:
+            try:
+                return await self._run_once(function, args, title)
+            except WorkerLost as error:
+                again = await self._choice_after(f"{title}: {sentence(error)}")
+                if again is None:
+                    raise Superseded from None
+                if not again:
+                    raise
+
+    async def _run_once(self, function, args, title):
         job = self._job = self._session.submit(function, *args)
         started = time.monotonic()
 
@@ -108,6 +126,25 @@ class JobBar:
         if not current:
             raise Superseded
         return result
+
+    async def _choice_after(self, words):
+        """Whether to try once more; None if nobody wants the result any more."""
+        choice = self._choice = asyncio.get_running_loop().create_future()
+        self._title.object = plain(words)
+        self._offer_again(True)
+        self._view.visible = True
+        return await choice
+
+    def _choose(self, again: bool | None):
+        choice, self._choice = self._choice, None
+        if choice is not None:
+            self._view.visible = False
+            self._offer_again(False)
+            choice.set_result(again)
+
+    def _offer_again(self, offered: bool):
+        self._bar.visible, self._again.visible = not offered, offered
+        self._cancel.label = "Give up" if offered else "Cancel"
 
     def _show(self, title: str, status: JobStatus, elapsed: float):
         text = plain(status_text(title, status, elapsed))

@@ -357,6 +357,7 @@ class ReferencePage:
         self._numbers = pn.pane.HTML("", sizing_mode="stretch_width", max_width=420, margin=(2, 0))
         self._silence = caption("")
         self._add = pmui.Button(label="Add to dataset", variant="outlined", size="small", margin=0)
+        self._anew = pmui.Button(label="Compute anew", variant="text", size="small", margin=(0, 8, 0, 0), visible=False)
         self._nothing = empty_state("")
 
     def _connect(self):
@@ -372,6 +373,7 @@ class ReferencePage:
         self._picture.param.watch(lambda event: self._draw(), "value")
         self._panel.on_pick(self._show_atom)
         self._add.on_click(self._add_to_dataset)
+        self._anew.on_click(self._run_anew)
         self._state.param.watch(lambda *events: self._follow_dataset(), ["dataset", "selected", "page"])
         self._state.param.watch(lambda *events: self._show_result(), ["reference", "fit"])
 
@@ -415,7 +417,9 @@ class ReferencePage:
             sizing_mode="stretch_width",
             margin=0,
         )
-        title = pn.Row(heading("Exact answer"), pn.layout.HSpacer(), self._add, sizing_mode="stretch_width", margin=0)
+        title = pn.Row(
+            heading("Exact answer"), pn.layout.HSpacer(), self._anew, self._add, sizing_mode="stretch_width", margin=0
+        )
         right = pn.Column(title, self._nothing, self._results, margin=0)
         return columns((controls, 0, CONTROLS_WIDTH), (picture, 5, 440), (right, 4, 380))
 
@@ -505,7 +509,7 @@ class ReferencePage:
             total_only = self._detail.value == TOTAL
             options = (self._potential.value, self._relax.value, self._temperature.value, total_only)
             try:
-                result = await self._job_bar.run(tasks.reference, candidate.atoms, *options, title=candidate.name)
+                await self._compute(candidate, options)
             except UnrelaxedError as error:
                 self._make_offer(
                     f"The structure is not at rest: its largest force is {error.max_force:.3g} eV/Å, too much for a harmonic "
@@ -513,15 +517,21 @@ class ReferencePage:
                     "Relax and run again",
                     candidate,
                 )
-                return
             except NotAMinimumError as error:
                 self._make_offer(
                     plain(f"{str(error)[:1].upper()}{str(error)[1:]}."), "Relax from a displaced start", candidate
                 )
-                return
-            async with self._session.locked():
-                self._result_name = candidate.name
-                self._state.reference = result
+
+    async def _compute(self, candidate, options, *, anew=False):
+        result = await self._job_bar.run(tasks.reference, candidate.atoms, *options, anew, title=candidate.name)
+        async with self._session.locked():
+            self._asked, self._result_name = (candidate, options), candidate.name
+            self._state.reference = result
+
+    async def _run_anew(self, event=None):
+        """Compute what was found again, as it was asked for."""
+        with self._session.reporting(_JOB):
+            await self._compute(*self._asked, anew=True)
 
     def _make_offer(self, text, button, candidate):
         if candidate is self._candidate:
@@ -561,6 +571,7 @@ class ReferencePage:
         reference = self._state.reference
         self._nothing.visible = reference is None
         self._results.visible = self._add.visible = reference is not None
+        self._anew.visible = reference is not None and reference.known and self._asked is not None
         self._picture.disabled = reference is None
         if reference is None:
             self._nothing.object = (

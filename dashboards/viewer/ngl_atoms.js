@@ -7,6 +7,8 @@
  */
 
 const MAX_SPHERES = 150_000; // ray-cast spheres up to here, flat discs beyond
+const MIN_POINTS = 5_000; // fewer are spheres however long they take
+const FLAT_MS = 250; // spheres of which a frame takes longer, as without a graphics card, become discs
 const SMOOTH_MS = 60; // a still picture is redrawn with eight samples a pixel where one frame takes no longer
 const FIELD_OF_VIEW = 26; // degrees
 const HALF_VIEW = Math.tan((FIELD_OF_VIEW * Math.PI) / 360);
@@ -58,6 +60,7 @@ class AtomsView {
     this.stale = new Set();
     this.buffers = {};
     this.discarded = [];
+    this.mostSpheres = MAX_SPHERES;
     this.started = performance.now();
     this.buildPage();
     const redraw = (what) => () => this.invalidate(what);
@@ -142,7 +145,7 @@ class AtomsView {
 
   report(name, begun) {
     const { model, viewer } = this;
-    const frame = this.renderNow();
+    const frame = this.slowFrame();
     const now = performance.now();
     this.disposeDiscarded();
     const milliseconds = (since) => Math.round(10 * (now - since)) / 10;
@@ -156,8 +159,21 @@ class AtomsView {
       first_frame_ms: this.firstFrame ?? null,
       [name]: milliseconds(begun),
     };
-    const slow = frame > SMOOTH_MS && this.renderNow() > SMOOTH_MS; // the first frame also compiles the shaders
-    viewer.setSampling(slow ? -1 : 0);
+    viewer.setSampling(frame > SMOOTH_MS ? -1 : 0);
+  }
+
+  // milliseconds of a frame; spheres that take too long become discs
+  slowFrame() {
+    let frame = this.renderNow();
+    if (frame > SMOOTH_MS && !this.compiled) frame = this.renderNow(); // the first frame also compiles the shaders
+    this.compiled = this.drawn > 0;
+    if (frame > FLAT_MS && this.drawn > MIN_POINTS && !this.buffers.atoms.isPoint) {
+      this.mostSpheres = this.drawn - 1;
+      this.drawFrame();
+      this.renderNow();
+      frame = this.renderNow();
+    }
+    return frame;
   }
 
   renderNow() {
@@ -209,7 +225,7 @@ class AtomsView {
     const position = gather(positions, this.shown, 3);
     // NGL returns the primitive's id from a pick: the index in the whole structure, whatever is filtered out
     const data = { position, color: this.colours(), primitiveId: Float32Array.from(this.shown), picking: { type: "atom" } };
-    if (this.drawn > MAX_SPHERES) {
+    if (this.drawn > this.mostSpheres) {
       return new NGL.PointBuffer(data, { pointSize: (2 * radius) / HALF_VIEW, useTexture: true, edgeBleach: 0.3 });
     }
     return new NGL.SphereBuffer({ ...data, radius: this.radii() }, { roughness: 0.55 });

@@ -51,8 +51,8 @@ def enter(page, label, value):
     page.wait_for_timeout(700)  # the field sends its value a little later than a button its click
 
 
-def tap_point(page, where, which):
-    """Tap a point of a plot, once the page has settled around it.
+def tap_point(page, where, which, answered):
+    """Tap a point of a plot until the page has answered; while it settles, a tap may miss.
 
     Parameters
     ----------
@@ -60,15 +60,18 @@ def tap_point(page, where, which):
         JavaScript function that gives its place on the screen, None while it is not drawn.
     which : str or int
         The point, passed to `where`.
+    answered : callable
+        Whether the tap has had its effect.
     """
-    for _ in range(100):
-        before = page.evaluate(where, which)
-        page.wait_for_timeout(300)
-        now = page.evaluate(where, which)
-        if now is not None and np.isfinite(now).all() and now == before:
-            page.mouse.click(*now)
-            return
-    raise TimeoutError(f"{which} is not drawn")
+
+    def tapped():
+        at = page.evaluate(where, which)
+        if at is not None and np.isfinite(at).all():
+            page.mouse.click(*at)
+            page.wait_for_timeout(1500)
+        return answered()
+
+    wait_until(page, tapped)
 
 
 def messages(page):

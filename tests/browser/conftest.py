@@ -125,9 +125,9 @@ def own_cache(tmp_path_factory):
 
 @pytest.fixture(autouse=True)
 def stop_servers(request):
-    """Each test's servers end with it; that of a whole module has its own end."""
+    """Each test's servers end with it; those of a whole module have their own end."""
     yield
-    if "app" not in request.fixturenames and importlib.util.find_spec("panel"):
+    if not {"app", "address"} & set(request.fixturenames) and importlib.util.find_spec("panel"):
         _stop_servers()
 
 

@@ -48,8 +48,7 @@ def test_the_app_opens_with_its_pages_and_a_model(page, session):
 
 def test_a_tap_in_the_parity_plot_opens_its_structure(page, session):
     turn_to(page, "Model")
-    tap_point(page, POINT, "I2-11")
-    wait_until(page, lambda: session.state.page == "Structure")
+    tap_point(page, POINT, "I2-11", lambda: session.state.page == "Structure")
     assert session.state.dataset.names[session.state.selected] == "I2-11"
     page.locator("[role=tab][aria-selected=true]", has_text="Structure").wait_for()
     page.get_by_text("in view: I2-11").wait_for()

@@ -153,12 +153,11 @@ def test_a_tapped_point_and_a_tapped_atom_show_their_numbers(page, session, stru
     local = session.state.dataset.local_entropy(0)
     heading = page.get_by_text(re.compile(r"^Atom \d+$"))
     atom = int(local.argmax())
-    tap_point(page, POINT, atom)
 
-    def shares_the_point():
+    def shares_the_point():  # one of its symmetric partners does as well
         return any(abs(local[int(text.split()[1])] - local[atom]) < 0.01 for text in heading.all_inner_texts() if text)
 
-    wait_until(page, shares_the_point)  # one of its symmetric partners does as well
+    tap_point(page, POINT, atom, shares_the_point)
     structure.locator("canvas").click(position={"x": 6, "y": 6})
     heading.wait_for(state="hidden")
     tap_an_atom(page, structure, lambda: heading.count() > 0)
@@ -177,9 +176,8 @@ def test_the_next_structure_comes_and_its_exact_shares_are_computed_on_demand(pa
     compute.click()
     compute.wait_for(state="hidden")
     atom = int(session.state.dataset.local_entropy(0).argmax())
-    tap_point(page, POINT, atom)
-    value = session.state.dataset.local_entropy(0)[atom]
-    page.get_by_text(f"{value:+.4f}"[:6]).first.wait_for()
+    value = page.get_by_text(f"{session.state.dataset.local_entropy(0)[atom]:+.4f}"[:6])
+    tap_point(page, POINT, atom, lambda: value.count() > 0)
     page.get_by_role("button", name="Previous").click()
     page.get_by_text("in view: V1-00").wait_for()
 

@@ -5,7 +5,7 @@ import html
 
 import pytest
 
-from dashboards.jobs import JobStatus
+from dashboards.jobs import JobStatus, WorkerLost
 from dashboards.pages.job_bar import JobBar, status_text
 from dashboards.session import MAX_MESSAGES, Superseded
 from ldml.errors import Cancelled, InputError
@@ -119,6 +119,40 @@ def test_cancelling_is_not_superseding(bar):
             await third
 
     asyncio.run(run())
+
+
+class LostJob(SlowJob):
+    """A job whose process has died."""
+
+    async def result(self, on_status):
+        raise WorkerLost("the worker process died and has been replaced")
+
+
+def test_a_job_whose_worker_died_is_tried_again_or_given_up(session):
+    jobs = [LostJob(), LostJob(), SlowJob()]
+    jobs[-1].finish.set()
+    session.runner.submit = lambda function, *args, owner: jobs.pop(0)
+    bar = JobBar(session)
+
+    async def run(answer):
+        task = asyncio.create_task(bar.run(print, title="Splits"))
+        while not bar._again.visible:
+            await asyncio.sleep(0)
+        assert bar.busy
+        assert bar.view().visible
+        assert "The worker process died" in bar._title.object
+        answer()
+        return await task
+
+    with pytest.raises(WorkerLost):
+        asyncio.run(run(bar.cancel))
+    assert not bar.busy
+    assert not bar.view().visible
+    assert asyncio.run(run(lambda: setattr(bar._again, "clicks", 1))) == "result"
+    assert not bar.view().visible
+    jobs = [LostJob()]
+    with pytest.raises(Superseded):
+        asyncio.run(run(bar.abandon))
 
 
 @pytest.mark.parametrize(
