@@ -23,6 +23,7 @@ from functools import partial
 from threadpoolctl import threadpool_limits
 
 from ldml.errors import Cancelled
+from ldml.worker_processes import end_with_parent
 
 MAX_JOBS = 64
 STAGE_BYTES = 96
@@ -292,6 +293,7 @@ class Job:
 def _start_worker(numbers, stages):
     global _shared
     _shared = (numbers, stages)
+    end_with_parent()
     threadpool_limits(limits=2)
 
 

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
-import os
 import signal
-import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -17,6 +15,7 @@ from functools import cache, partial
 from threadpoolctl import threadpool_limits
 
 from ldml.errors import InputError
+from ldml.worker_processes import end_with_parent
 
 CONNECT_TIMEOUT = 10.0
 """Seconds to wait for a scheduler."""
@@ -220,14 +219,8 @@ def worker_lost() -> tuple[type[BaseException], ...]:
 def _prepare_worker():
     # Ctrl+C reaches the whole process group; the campaign ends its workers itself
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    end_with_parent()
     _limit_threads()
-
-
-def _end_with_parent():
-    """A pool whose owner was killed would wait for work for ever."""
-    multiprocessing.parent_process().join()
-    os._exit(1)
 
 
 def _on_one_thread(function, *arguments):

@@ -38,3 +38,8 @@ def write(progress, path, word):
     """Append a word to a file."""
     with open(path, "a") as file:
         file.write(f"{word} ")
+
+
+def tell_process(progress, path):
+    """Write the number of the worker process to a file."""
+    write(progress, path, os.getpid())

@@ -1,7 +1,11 @@
 """Jobs: results, progress, cancelling, errors and dead workers."""
 
 import asyncio
+import os
+import subprocess
+import sys
 import time
+from pathlib import Path
 
 import job_functions
 import pytest
@@ -180,3 +184,29 @@ def test_long_stage_names_stay_in_their_slot():
     SharedProgress(numbers, stages, 0).update(0, 1, "Å" * 500)
     assert bytes(stages[STAGE_BYTES:]).split(b"\0")[0] == b"right"
     assert stages[STAGE_BYTES - 1] == 0
+
+
+def test_workers_end_with_a_server_that_was_killed(tmp_path):
+    log = tmp_path / "worker"
+    script = (
+        "import os, sys, time; import job_functions; from dashboards.jobs import JobRunner\n"
+        "if __name__ == '__main__':\n"
+        "    runner = JobRunner(1); job = runner.submit(job_functions.tell_process, sys.argv[1])\n"
+        "    time.sleep(60)\n"
+    )
+    (tmp_path / "server.py").write_text(script)
+    folder = Path(job_functions.__file__).parent
+    environment = {**os.environ, "PYTHONPATH": f"{folder}{os.pathsep}{folder.parent.parent}"}
+    server = subprocess.Popen([sys.executable, tmp_path / "server.py", log], env=environment)
+    until(lambda: log.exists() and log.read_text())
+    worker = int(log.read_text())
+    server.kill()
+    server.wait()
+    until(lambda: not is_alive(worker))
+
+
+def is_alive(process):
+    try:
+        return "Z" not in Path(f"/proc/{process}/stat").read_text().rsplit(")", 1)[1].split()[0]
+    except FileNotFoundError:
+        return False
