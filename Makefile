@@ -13,7 +13,7 @@ app: $(VENV)/.app
 	$(BIN)/ldml serve --port $(PORT)
 
 test: $(VENV)/.test
-	$(BIN)/python -m pytest -n 2 --dist loadgroup
+	OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadgroup  # a core for each process
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check .

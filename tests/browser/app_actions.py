@@ -1,4 +1,6 @@
-"""What a visitor does in the app, and what the tests look for; Panel is imported where it is there."""
+"""What a visitor does in the app, and what must not happen meanwhile; Panel is imported where it is there."""
+
+from urllib.parse import urlsplit
 
 import numpy as np
 
@@ -97,3 +99,29 @@ def upload(page, path):
 def accept(page):
     """Open what the dialog shows."""
     page.get_by_role("dialog").get_by_role("button", name="Open", exact=True).click()
+
+
+class Faults:
+    """What must not happen in a page: requests to other hosts, and errors."""
+
+    def __init__(self, page):
+        self.outside, self.errors = [], []
+        page.on("request", self._look_at)
+        page.on("websocket", self._look_at)
+        page.on("pageerror", lambda error: self.errors.append(str(error)))
+        page.on("console", lambda message: self.errors.append(message.text) if message.type == "error" else None)
+
+    def _look_at(self, request):
+        url = urlsplit(request.url)
+        if url.scheme not in ("data", "blob") and url.hostname not in ("localhost", "127.0.0.1"):
+            self.outside.append(request.url)
+
+    def assert_none(self):
+        assert not self.outside, f"requests to other hosts: {self.outside}"
+        assert not self.errors, f"errors in the page: {self.errors}"
+
+
+def stop_all_servers():
+    from panel.io.state import state
+
+    state.reset()

@@ -11,10 +11,10 @@ import os
 import shutil
 import threading
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
+from app_actions import Faults, stop_all_servers
 
 BUNDLE = Path(__file__).parents[2] / "dashboards" / "viewer" / "ngl_atoms.bundle.js"
 FLAGS = [
@@ -87,26 +87,6 @@ def browser_type_launch_args():
     return {"executable_path": _chromium(), "headless": True, "args": FLAGS}
 
 
-class Faults:
-    """What must not happen in a page: requests to other hosts, and errors."""
-
-    def __init__(self, page):
-        self.outside, self.errors = [], []
-        page.on("request", self._look_at)
-        page.on("websocket", self._look_at)
-        page.on("pageerror", lambda error: self.errors.append(str(error)))
-        page.on("console", lambda message: self.errors.append(message.text) if message.type == "error" else None)
-
-    def _look_at(self, request):
-        url = urlsplit(request.url)
-        if url.scheme not in ("data", "blob") and url.hostname not in ("localhost", "127.0.0.1"):
-            self.outside.append(request.url)
-
-    def assert_none(self):
-        assert not self.outside, f"requests to other hosts: {self.outside}"
-        assert not self.errors, f"errors in the page: {self.errors}"
-
-
 @pytest.fixture
 def page(page):
     """Playwright's page; at the end of the test it must have asked no other host and reported no error."""
@@ -128,13 +108,7 @@ def stop_servers(request):
     """Each test's servers end with it; those of a whole module have their own end."""
     yield
     if not {"app", "address"} & set(request.fixturenames) and importlib.util.find_spec("panel"):
-        _stop_servers()
-
-
-def _stop_servers():
-    from panel.io.state import state
-
-    state.reset()
+        stop_all_servers()
 
 
 @pytest.fixture
@@ -214,7 +188,7 @@ class App:
         if self.is_open:
             self.session.close()
             self._context.close()
-            _stop_servers()
+            stop_all_servers()
             self._context = None
 
     def _wait_for_model(self):

@@ -167,7 +167,7 @@ def test_names_in_an_upload_are_text_and_nothing_more(page, session, tmp_path):
     wait_until(page, lambda: session.state.dataset.name == evil)
     page.get_by_role("gridcell", name=f"{evil}3").click()
     wait_until(page, lambda: session.state.selected == 3)
-    session.state.page = "Structure"
+    turn_to(page, "Structure")
     page.get_by_text(f"in view: {evil}3").wait_for()
     page.wait_for_timeout(500)
     assert "changed" not in page.title()

@@ -5,7 +5,7 @@ import re
 import signal
 
 import pytest
-from app_actions import rattled_defects, turn_to, upload, wait_until
+from app_actions import Faults, rattled_defects, stop_all_servers, turn_to, upload, wait_until
 
 pytestmark = pytest.mark.browser
 
@@ -15,7 +15,6 @@ LIFETIME = {"unused_session_lifetime_milliseconds": 8000, "check_unused_sessions
 @pytest.fixture(scope="module")
 def address(runner, tmp_path_factory):
     """A server that makes each visitor a session, forgets those who have left in 8 s, and takes files of 1 MB."""
-    from conftest import _stop_servers
     from panel.tests.util import serve_and_wait
 
     from dashboards.app import create_app
@@ -34,14 +33,12 @@ def address(runner, tmp_path_factory):
         patch.setenv("LDML_APP_UPLOAD_MB", "1")
         port = serve_and_wait(lambda: create_app(Session(runner=runner)), **LIFETIME)
         yield f"http://localhost:{port}"
-    _stop_servers()
+    stop_all_servers()
 
 
 @pytest.fixture
 def visit(browser, address):
     """Open the app in a browser window of its own; none may ask another host, or report an error but that of a large file."""
-    from conftest import Faults
-
     windows = []
 
     def open_window():
