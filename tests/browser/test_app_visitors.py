@@ -60,7 +60,10 @@ def visit(browser, address):
 
 @pytest.fixture
 def vacancy_job(runner):
-    """Start a job of some seconds on the Reference page, on a vacancy in a cell of 4a0 and more; the process that has it."""
+    """Start a job of some seconds on the Reference page, on a vacancy in a cell of 4a0 and more; the process that has it.
+
+    Each size is asked for once: an answer that is known comes at once.
+    """
 
     def start(page, more, n_atoms):
         turn_to(page, "Reference")
@@ -93,7 +96,7 @@ def test_two_visitors_share_no_state(visit):
 
 def test_a_closed_tab_frees_its_worker(visit, vacancy_job, runner):
     one = visit()
-    vacancy_job(one, 3, "685")
+    vacancy_job(one, 4, "1,?023")
     one.close()
     other = visit()
     wait_until(other, lambda: runner.n_jobs == 0)
@@ -102,7 +105,7 @@ def test_a_closed_tab_frees_its_worker(visit, vacancy_job, runner):
 
 def test_a_killed_worker_is_said_and_its_job_tried_again(visit, vacancy_job):
     page = visit()
-    process = vacancy_job(page, 4, "1,?023")
+    process = vacancy_job(page, 5, "1,?457")
     os.kill(process, signal.SIGKILL)
     page.get_by_text("worker process died").wait_for()
     assert page.get_by_role("button", name="Give up").is_visible()
