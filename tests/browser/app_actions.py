@@ -40,6 +40,18 @@ def rattled_defects(bulk, n=12):
     ]
 
 
+def small_dataset():
+    """24 rattled defects of 4a0, S_f growing along each class, the default descriptor's totals at hand."""
+    from dashboards.state import default_descriptor
+    from ldml.dataset import Dataset
+    from ldml.potentials import perfect_crystal
+
+    bulk = perfect_crystal("Fe-AM04", 4)
+    data = Dataset.from_entries("small", [bulk], rattled_defects(bulk), {"potential": "Fe-AM04"})
+    data.descriptor_differences(default_descriptor())
+    return data
+
+
 def turn_to(page, name):
     page.get_by_role("tab", name=name).click()
 

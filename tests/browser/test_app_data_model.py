@@ -6,22 +6,14 @@ from dataclasses import replace
 import browser_jobs
 import numpy as np
 import pytest
-from app_actions import POINT, accept, choose, enter, messages, rattled_defects, tap_point, turn_to, upload, wait_until
+from app_actions import POINT, accept, choose, enter, messages, small_dataset, tap_point, turn_to, upload, wait_until
 
 pytestmark = pytest.mark.browser
 
 
 @pytest.fixture(scope="module")
 def dataset():
-    """24 rattled defects of 4a0 with entropies linear in the default descriptor, its totals at hand."""
-    from dashboards.state import default_descriptor
-    from ldml.dataset import Dataset
-    from ldml.potentials import perfect_crystal
-
-    bulk = perfect_crystal("Fe-AM04", 4)
-    data = Dataset.from_entries("small", [bulk], rattled_defects(bulk), {"potential": "Fe-AM04"})
-    data.descriptor_differences(default_descriptor())
-    return data
+    return small_dataset()
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ import re
 
 import ase.io
 import pytest
-from app_actions import rattled_defects, wait_until
+from app_actions import small_dataset, wait_until
 
 pytestmark = pytest.mark.browser
 
@@ -37,15 +37,7 @@ ENTROPY, LANDSCAPE = 0, 2
 
 @pytest.fixture(scope="module")
 def dataset():
-    """24 rattled defects of 4a0, S_f growing along each class, the default descriptor's totals at hand."""
-    from dashboards.state import default_descriptor
-    from ldml.dataset import Dataset
-    from ldml.potentials import perfect_crystal
-
-    bulk = perfect_crystal("Fe-AM04", 4)
-    data = Dataset.from_entries("small", [bulk], rattled_defects(bulk), {"potential": "Fe-AM04"})
-    data.descriptor_differences(default_descriptor())
-    return data
+    return small_dataset()
 
 
 @pytest.fixture

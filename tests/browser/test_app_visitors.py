@@ -5,7 +5,7 @@ import re
 import signal
 
 import pytest
-from app_actions import Faults, rattled_defects, stop_all_servers, turn_to, upload, wait_until
+from app_actions import Faults, small_dataset, stop_all_servers, turn_to, upload, wait_until
 
 pytestmark = pytest.mark.browser
 
@@ -19,15 +19,9 @@ def address(runner, tmp_path_factory):
 
     from dashboards.app import create_app
     from dashboards.session import Session
-    from dashboards.state import default_descriptor
-    from ldml.dataset import Dataset
-    from ldml.potentials import perfect_crystal
 
-    bulk = perfect_crystal("Fe-AM04", 4)
-    data = Dataset.from_entries("small", [bulk], rattled_defects(bulk), {"potential": "Fe-AM04"})
-    data.descriptor_differences(default_descriptor())
     path = tmp_path_factory.mktemp("data") / "small.h5"
-    data.save(path)
+    small_dataset().save(path)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("LDML_APP_DATASET", str(path))
         patch.setenv("LDML_APP_UPLOAD_MB", "1")
