@@ -70,7 +70,7 @@ def structure_page(page: Page) -> list[Row]:
         until(page, lambda: any(v.n_atoms for v in app.select(AtomsView)))
         view = next(v for v in app.select(AtomsView) if v.n_atoms)
         until(page, lambda: view.status.get("state") == "ready")
-        button = page.get_by_role("button", name="Next ›").locator("visible=true").first
+        button = page.get_by_role("button", name="Next structure of the class").locator("visible=true").first
         page.wait_for_timeout(2000)
         times = [until_drawn(page, view, button.click) for _ in range(REPEATS + 1)][1:]
     session.close()

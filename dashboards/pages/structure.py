@@ -236,16 +236,22 @@ class StructurePage:
         """Bring the picker in line with the selected structure, which a filter must not hide."""
         data, i = self._state.dataset, self._state.selected
         if data is None or not 0 <= i < len(data):
-            self._name.options = self._names
+            self._offer(self._names)
             return
         name = str(data.names[i])
         self._following = True
         try:
-            options = self._names if name in self._names else [name, *self._names]
-            # a list of thousands is slow to unfold and of no use unless something narrows it down
-            self._name.param.update(options=options, value=name, min_characters=2 if len(options) > LONG_LIST else 0)
+            if name not in self._names:
+                self._offer([name, *self._names])
+            elif self._name.options is not self._names:
+                self._offer(self._names)
+            self._name.value = name
         finally:
             self._following = False
+
+    def _offer(self, names):
+        # a list of thousands is slow to unfold and of no use unless something narrows it down
+        self._name.param.update(options=names, min_characters=2 if len(names) > LONG_LIST else 0)
 
     def _pick_name(self, event):
         if not self._following and event.new:
