@@ -16,6 +16,7 @@ import panel_material_ui as pmui
 from panel.io.resources import get_dist_path
 
 from dashboards.delivery import deliver_all
+from dashboards.light_updates import mark_once
 from dashboards.pages.data import DataPage
 from dashboards.pages.descriptor_form import describe_descriptor
 from dashboards.pages.model import ModelPage
@@ -63,6 +64,7 @@ def create_app(session: Session | None = None) -> pmui.Page:
     """
     pn.extension("tabulator")
     deliver_all()
+    mark_once()
     _keep_style_sheets_here()
     session = Session() if session is None else session
     pn.state.on_session_destroyed(lambda context: session.close())

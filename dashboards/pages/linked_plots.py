@@ -76,7 +76,7 @@ class LinkedPlots:
         self._property.param.watch(lambda event: self._pick_property(), "value")
         self._selection.param.watch(lambda *events: self._follow(), ["columns", "filters"])
         self._find.on_click(self.find)
-        self._state.param.watch(lambda event: self._mark_selected(), "selected")
+        self._state.param.watch(lambda *events: self._mark_selected(), ["selected", "page"])
 
     @in_order
     def _follow(self):
@@ -186,7 +186,7 @@ class LinkedPlots:
     @in_order
     def _mark_selected(self):
         plot = self._plots.get("landscape")
-        if plot is not None:
+        if plot is not None and self._state.page == "Data":  # out of sight it would be drawn nevertheless
             plot.mark(self._state.selected if self._state.selected >= 0 else None)
 
     def _tapped(self, index):

@@ -217,7 +217,7 @@ class ModelPage:
         self._by_parents.param.watch(lambda event: self._show_flattery(), "value")
         self._state.param.watch(lambda event: self._start(), "dataset")
         self._state.param.watch(lambda event: self._show_fit(), "fit")
-        self._state.param.watch(lambda event: self._mark_selected(), "selected")
+        self._state.param.watch(lambda *events: self._mark_selected(), ["selected", "page"])
 
     # --- fitting
 
@@ -375,8 +375,8 @@ class ModelPage:
     @in_order
     def _mark_selected(self):
         fit, selected = self._state.fit, self._state.selected
-        if self._figure is None or fit is None:
-            return
+        if self._figure is None or fit is None or self._state.page != "Model":
+            return  # a plot out of sight is drawn nevertheless, before what is in sight
         if not 0 <= selected < len(self._state.dataset):
             mark(self._figure, None, None)
             return
