@@ -14,6 +14,7 @@ from pathlib import Path
 import panel as pn
 import panel_material_ui as pmui
 from panel.io.resources import get_dist_path
+from panel.util import edit_readonly
 
 from dashboards.delivery import deliver_all
 from dashboards.light_updates import mark_once
@@ -76,12 +77,16 @@ def create_app(session: Session | None = None) -> pmui.Page:
     _follow_in_address(session.state)
     share = Share(session)
     status = pn.Row(_status_pane(session.state), share.buttons(), sizing_mode="stretch_width", margin=0)
-    return pmui.Page(
+    page = pmui.Page(
         title=TITLE,
         main=[status, share.progress(), session.messages, undo_bar(session.state), _tabs(session)],
         sidebar_variant="temporary",
         theme_config=THEME,
     )
+    # of itself it follows the whole server: every page hears of every visitor, and none is given up when its visitor leaves
+    with edit_readonly(page):
+        page.busy = session.state.param.computing
+    return page
 
 
 def status_line(dataset, fit, selected, opening="", whole=None) -> str:

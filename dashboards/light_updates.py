@@ -1,8 +1,8 @@
 """An update costs what it changes, not what the page holds.
 
-Panel marks the data of each component with the page it belongs to, to clean up after it. Panel 1.9.4 looks for data to mark through all
-that a component contains, with each of its updates: a container such as the page itself walks through thousands of models (0.1 s) for
-one flag. Whatever is inside was marked when it was made, so the search may stop at what has its mark.
+Panel marks the data of each component with the page it belongs to, to clean up after it. Panel 1.9.4 looks for data to mark
+through all that a component contains, with each of its updates: a container such as the page itself walks through thousands of
+models (0.1 s) for one flag. Whatever is inside was marked when it was made, so the search may stop at what has its mark.
 """
 
 from __future__ import annotations

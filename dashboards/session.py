@@ -83,7 +83,15 @@ class Session:
         Exception
             As `Job.result`.
         """
-        return await self.submit(function, *args).result(on_status)
+        return await self.result_of(self.submit(function, *args), on_status)
+
+    async def result_of(self, job: Job, on_status: Callable[[JobStatus], None] | None = None):
+        """Wait for a job of this session; as `Job.result`. Meanwhile ``state.computing`` is set."""
+        self.state.computing = True
+        try:
+            return await job.result(on_status)
+        finally:
+            self.state.computing = any(not job.done for job in self._jobs)
 
     @asynccontextmanager
     async def locked(self):

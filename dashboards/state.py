@@ -181,6 +181,7 @@ class AppState(param.Parameterized):
     )
     reference = param.ClassSelector(class_=Reference, allow_None=True, doc="Latest exact answer.")
     last_step = param.ClassSelector(class_=Step, allow_None=True, doc="The latest step that can be taken back.")
+    computing = param.Boolean(False, doc="Whether a job of this visitor runs or waits.")
     page = param.Selector(
         default="Data",
         objects=["Data", "Model", "Splits", "Structure", "Reference", "Scaling", "Teach"],

@@ -113,7 +113,7 @@ class JobBar:
         show(job.status)
         self._view.visible = True
         try:
-            result = await job.result(show)
+            result = await self._session.result_of(job, show)
         except Exception:
             if self._job is not job:
                 raise Superseded from None

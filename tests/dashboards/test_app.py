@@ -1,9 +1,15 @@
 """The app as a whole, without a browser."""
 
+import gc
+import weakref
+from types import SimpleNamespace
+
+import panel as pn
 import pytest
 
 from dashboards import app
 from dashboards.app import PAGES, create_app, status_line
+from dashboards.session import Session
 from dashboards.state import default_descriptor, fit_model
 from ldml.descriptors import AFS
 
@@ -25,6 +31,27 @@ def test_tabs_and_state_follow_each_other(session, tabs):
 
 def test_the_first_page_is_there_at_once(tabs):
     assert tabs[0].objects
+
+
+def test_the_page_hears_of_its_own_visitor_only(session, linear_dataset):
+    """Panel's flag is one for all visitors of a server."""
+    session.state.open_dataset(linear_dataset)
+    page = create_app(session)
+    pn.state._add_busy_event("another visitor's")
+    assert not page.busy
+    session.state.computing = True
+    assert page.busy
+    pn.state._remove_busy_event("another visitor's")
+
+
+def test_a_page_is_given_up_with_its_visitor(linear_dataset, monkeypatch):
+    monkeypatch.setattr(type(pn.state), "on_session_destroyed", lambda self, callback: None)  # kept by the visit
+    session = Session(runner=SimpleNamespace())
+    session.state.open_dataset(linear_dataset)
+    left = [weakref.ref(session), weakref.ref(create_app(session))]
+    session = None
+    gc.collect()
+    assert [it() for it in left] == [None, None]
 
 
 def test_the_status_line_says_what_is_open(linear_dataset):

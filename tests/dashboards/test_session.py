@@ -98,6 +98,21 @@ def test_the_bar_shows_a_job_and_gives_its_result(bar):
     assert not bar.view().visible
 
 
+def test_the_state_tells_whether_a_job_of_the_visitor_is_under_way(session, bar):
+    async def run():
+        tasks = [asyncio.create_task(JobBar(session).run(print, title=title)) for title in ("one", "two")]
+        await asyncio.sleep(0)
+        seen = [session.state.computing]
+        for job in list(session._jobs):
+            job.finish.set()
+            await asyncio.sleep(0.01)
+            seen.append(session.state.computing)
+        await asyncio.gather(*tasks)
+        return seen
+
+    assert asyncio.run(run()) == [True, True, False]
+
+
 def test_cancelling_is_not_superseding(bar):
     async def run():
         first = asyncio.create_task(bar.run(print, title="first"))
