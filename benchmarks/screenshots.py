@@ -7,24 +7,16 @@ from __future__ import annotations
 
 import argparse
 import io
-import socket
-import subprocess
-import sys
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from urllib.request import urlopen
 
 from PIL import Image
 from playwright.sync_api import Page
 
-from benchmarks.app import browser_page
+from benchmarks.browser import browser_page, press, server
 
 IMAGES = Path(__file__).resolve().parent.parent / "docs" / "images"
 STRUCTURE = "I3-00003"
 STORY = "Why random splits flatter"
-PATIENCE = 100.0  # s
 SETTLED = 6000  # ms: plots and atoms come after the page
 
 
@@ -91,7 +83,6 @@ def main() -> None:
     parser.add_argument("--width", type=int, default=1400)
     chosen = parser.parse_args()
     with server() as (address, _), browser_page() as page:
-        page.set_default_timeout(1000 * PATIENCE)
         page.set_viewport_size({"width": chosen.width, "height": 900})
         for name in chosen.pages:
             page.goto(f"{address}/?page={name}&structure={STRUCTURE}")
@@ -112,40 +103,6 @@ def until_idle(page: Page) -> None:
     while idle < 4:
         page.wait_for_timeout(1000)
         idle = 0 if button.count() else idle + 1
-
-
-def press(page: Page, label: str) -> None:
-    """Press the button in sight that has this label."""
-    page.get_by_role("button", name=label, exact=True).locator("visible=true").first.click()
-
-
-@contextmanager
-def server() -> Iterator[tuple[str, int]]:
-    """Address of the dashboard, and the number of the process that serves it."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    command = [sys.executable, "-c", "import sys; from ldml.cli import main; sys.exit(main())", "serve"]
-    process = subprocess.Popen([*command, "--port", str(port)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        end = time.monotonic() + PATIENCE
-        while not answers(f"http://localhost:{port}/health"):
-            if process.poll() is not None or time.monotonic() > end:
-                raise SystemExit("the server has not started; try 'ldml serve'")
-            time.sleep(0.3)
-        yield f"http://localhost:{port}", process.pid
-    finally:
-        process.terminate()
-        process.wait()
-
-
-def answers(address: str) -> bool:
-    """Whether there is a server at an address."""
-    try:
-        with urlopen(address, timeout=5) as answer:
-            return answer.status == 200
-    except OSError:
-        return False
 
 
 if __name__ == "__main__":

@@ -13,8 +13,7 @@ from pathlib import Path
 
 from playwright.sync_api import Page
 
-from benchmarks.app import browser_page
-from benchmarks.screenshots import PATIENCE, press, server
+from benchmarks.browser import PATIENCE, browser_page, press, server
 from benchmarks.timing import Row, print_table
 
 MADE = 15.0
