@@ -60,7 +60,7 @@ def pages(page: Page, address: str) -> list[Row]:
         page.goto(f"{address}/?page=Model")
         first.append(seconds_until(page, "ldml.saysFit() && ldml.isDrawn()"))
         page.wait_for_timeout(SETTLED)
-    refits = [seconds_from_press(page, lambda: press(page, "Fit"), "ldml.isNew()") for _ in seeds(page)]
+    refits = [seconds_from_press(page, lambda: press(page, "Fit"), "ldml.parityIsNew()") for _ in seeds(page)]
     taps = []
     for k in range(REPEATS + 1):
         x, y = page.evaluate(PLACE, 3 * k + 1)

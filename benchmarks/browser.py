@@ -28,14 +28,18 @@ window.ldml = {
   revisions: () => new Map(ldml.views(ldml.hasAtoms).map(({ model }) => [model.id, model.data.status.revision ?? 0])),
   saysFit: () => ldml.shown((model) => model.text?.includes("test RMSE")).length > 0,
   isDrawn: () => ldml.figures().length > 0 && ldml.figures().every((view) => view.has_finished()),
-  isNew: () => ldml.isDrawn() && !ldml.figures().some((view) => ldml.before.figures.has(view.model.id)),
+  parity: () => ldml.figures().flatMap((view) => view.model.renderers.map((part) => part.data_source.data.predicted ?? [])),
+  parityIsNew: () => {
+    const now = ldml.parity()
+    return ldml.isDrawn() && now.length === ldml.before.parity.length && now.every((values, k) => values !== ldml.before.parity[k])
+  },
   atomsAreNew: () => {
     const views = ldml.shown(ldml.hasAtoms)
     const isNew = ({ model }) => model.data.status.revision > (ldml.before.revisions.get(model.id) ?? 0)
     return views.length > 0 && views.every(isNew)
   },
   begin: () => {
-    ldml.before = { revisions: ldml.revisions(), figures: new Set(ldml.figures().map((view) => view.model.id)) }
+    ldml.before = { revisions: ldml.revisions(), parity: ldml.parity() }
     ldml.begun = undefined
     addEventListener("pointerdown", () => (ldml.begun = performance.now()), { capture: true, once: true })
   },

@@ -86,7 +86,9 @@ def parity_plot(
         plot, true, predicted, labels, half_width, test & np.isfinite(half_width), f"{100 * coverage:g} % interval"
     )
     for part, which, marker in (("train", ~test, "circle"), ("test", test, "diamond")):
-        for label in np.unique(labels[which]):
+        for label in np.unique(
+            labels
+        ):  # also where there are none, so that another split is the same figure with other data
             chosen = which & (labels == label)
             plot.scatter(
                 "true",
@@ -102,18 +104,18 @@ def parity_plot(
                 legend_label=str(label),
                 name=POINTS,
             )
-    if outside.any():
-        plot.scatter(
-            true[outside],
-            predicted[outside],
-            marker="square",
-            size=15,
-            fill_alpha=0,
-            line_color=NEUTRAL,
-            line_width=1.5,
-            legend_label="outside training",
-            name=OUTSIDE,
-        )
+    plot.scatter(
+        true[outside],
+        predicted[outside],
+        marker="square",
+        size=15,
+        fill_alpha=0,
+        line_color=NEUTRAL,
+        line_width=1.5,
+        legend_label="outside training",
+        name=OUTSIDE,
+    )
+    plot.legend.items[-1].visible = bool(outside.any())
     plot.scatter(
         "true",
         "predicted",
@@ -130,7 +132,7 @@ def parity_plot(
     plot.js_on_event(Tap, CustomJS(args={"hover": hover}, code=_HIDE_TOOLTIP))
     plot.legend.location = "top_left"
     plot.legend.click_policy = "hide"
-    plot.legend.ncols = -(-len(plot.legend.items) // LEGEND_ROWS)
+    plot.legend.ncols = -(-sum(item.visible for item in plot.legend.items) // LEGEND_ROWS)
     plot.legend.label_text_font_size = "12px"
     plot.legend.background_fill_alpha = 0.7
     return plot

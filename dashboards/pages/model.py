@@ -15,6 +15,7 @@ from bokeh.events import Tap
 from dashboards import tasks
 from dashboards.delivery import in_order
 from dashboards.figures.parity import fit_parity, mark, nearest_point, residual_histogram
+from dashboards.figures.redraw import redraw
 from dashboards.figures.style import SADDLE, class_colour
 from dashboards.figures.weights import weight_plots
 from dashboards.fit_files import csv_table, python_code
@@ -350,14 +351,18 @@ class ModelPage:
         if fit is not self._own:  # of a link, or kept
             self._follow(fit)
         self._own = None
-        self._figure = fit_parity(fit, height=PLOT_HEIGHT)
-        self._figure.on_event(Tap, self.tapped)
-        self._parity.object = self._figure
-        self._residuals.object = residual_histogram(fit.predicted - fit.true, fit.test)
+        self._draw(fit_parity(fit, height=PLOT_HEIGHT), residual_histogram(fit.predicted - fit.true, fit.test))
         self._errors.object = error_table(fit)
         self._summary.object = fit_summary(fit)
         self._fill_view()
         self._mark_selected()
+
+    def _draw(self, parity, residuals):
+        if self._figure is None or not redraw(self._figure, parity):
+            parity.on_event(Tap, self.tapped)
+            self._figure = self._parity.object = parity
+        if self._residuals.object is None or not redraw(self._residuals.object, residuals):
+            self._residuals.object = residuals
 
     def _follow(self, fit):
         """Say in the form how a fit was made."""

@@ -16,6 +16,7 @@ from dashboards.figures.parity import (
     parity_plot,
     residual_histogram,
 )
+from dashboards.figures.redraw import redraw
 from dashboards.figures.split_curve import split_plot
 from dashboards.figures.style import class_colour
 from dashboards.figures.weights import weight_plots
@@ -60,7 +61,7 @@ def test_every_structure_is_a_point_of_its_class_and_set(parity):
 
 
 def test_a_class_is_one_entry_of_the_legend_that_hides_both_its_sets(parity):
-    shown = {item.label.value: item.renderers for item in parity.legend.items}
+    shown = {item.label.value: item.renderers for item in parity.legend.items if item.visible}
     assert {label: len(found) for label, found in shown.items()} == {"I2": 2, "V4": 2}
 
 
@@ -164,6 +165,46 @@ def test_a_map_of_weights_has_its_indices_as_axes_and_zero_in_the_middle():
     assert names == ["2", "2"]
     scale = plot.right[0].color_mapper
     assert (scale.low, scale.high) == (-8.0, 8.0)
+
+
+def test_a_new_split_is_new_data_in_the_figure_on_show(parity):
+    """Including a class of which nothing is held out any more, marks that were not there and a wider range."""
+    outside = np.array([True, False, False, False, False])
+    new = parity_plot(
+        TRUE, PREDICTED + 5.0, LABELS, NAMES, np.array([True, False, False, False, False]), outside=outside
+    )
+    shown = [renderer.id for renderer in parity.renderers]
+    assert redraw(parity, new)
+    assert [renderer.id for renderer in parity.renderers] == shown
+    for old, fresh in zip(parity.renderers, new.renderers, strict=True):
+        assert old.data_source.data.keys() == fresh.data_source.data.keys()
+        assert all(
+            np.array_equal(values, fresh.data_source.data[name]) for name, values in old.data_source.data.items()
+        )
+    assert [item.visible for item in parity.legend.items] == [True, True, True]
+    assert (parity.y_range.start, parity.y_range.end) == (new.y_range.start, new.y_range.end)
+    assert parity.y_range.reset_end == new.y_range.end
+
+
+@pytest.mark.parametrize(
+    "other", [{"labels": np.array(["I2", "I2", "V4", "V4", "V3"])}, {"half_width": np.full(5, 0.5)}]
+)
+def test_a_figure_of_other_parts_is_not_redrawn(parity, other):
+    before = [dict(renderer.data_source.data) for renderer in parity.renderers]
+    labels, half_width = other.get("labels", LABELS), other.get("half_width")
+    assert not redraw(parity, parity_plot(TRUE, PREDICTED + 1.0, labels, NAMES, TEST, half_width=half_width))
+    assert [len(renderer.data_source.data) for renderer in parity.renderers] == [len(data) for data in before]
+    assert all(
+        np.array_equal(renderer.data_source.data[name], values)
+        for renderer, data in zip(parity.renderers, before, strict=True)
+        for name, values in data.items()
+    )
+
+
+def test_redrawn_residuals_have_their_numbers_in_the_legend():
+    plot = residual_histogram(PREDICTED - TRUE, TEST)
+    assert redraw(plot, residual_histogram(2.0 * (PREDICTED - TRUE), np.ones(5, dtype=bool)))
+    assert [item.label.value for item in plot.legend.items] == ["train (n = 0)", "test (n = 5)"]
 
 
 def test_intervals_and_marks_belong_to_structures_held_out(parity):

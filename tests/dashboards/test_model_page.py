@@ -105,6 +105,7 @@ def test_a_tap_shows_its_structure_by_name(session, linear_dataset):
     shown.tapped(SimpleNamespace(x=fit.true[target], y=fit.predicted[target]))
     assert session.state.page == "Structure"
     assert data.names[session.state.selected] == fit.data.names[target]
+    session.state.page = "Model"  # out of sight, the plot is not marked
     (ring,) = (r.data_source.data for r in shown._figure.renderers if r.name == "selection")
     assert ring["true"] == [fit.true[target]]
     session.state.select(0)  # of unknown entropy: not in the plot
