@@ -66,10 +66,8 @@ def pages(page: Page, address: str) -> list[Row]:
         x, y = page.evaluate(PLACE, 3 * k + 1)
         taps.append(seconds_from_press(page, lambda x=x, y=y: page.mouse.click(x, y), "ldml.atomsAreNew()"))
         page.wait_for_timeout(1500)
-        page.get_by_role("tab", name="Model").click()
-        page.wait_for_timeout(2500)
     page.get_by_role("tab", name="Structure").click()
-    page.wait_for_timeout(1500)
+    page.wait_for_timeout(4000)
     button = page.get_by_role("button", name="Next structure of the class").locator("visible=true").first
     steps = []
     for _ in range(REPEATS + 1):
@@ -78,7 +76,9 @@ def pages(page: Page, address: str) -> list[Row]:
     return [
         row("first page, warm", first[1:], 3.0, f"the server's very first {first[0]:.1f} s"),
         row("refit and new parity plot", refits, 1.0, "descriptors at hand, a new split each time"),
-        row("tap on a point to its structure", taps[1:], 0.3, "learned shares included"),
+        row(
+            "tap on a point to its structure", taps[1:], 0.3, f"learned shares included; the very first {taps[0]:.1f} s"
+        ),
         row("next structure", steps[1:], 0.3, "learned shares included"),
     ]
 

@@ -10,6 +10,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 from contextlib import asynccontextmanager, contextmanager
+from typing import Any, TypeVar
 
 import panel as pn
 import panel_material_ui as pmui
@@ -24,6 +25,7 @@ from ldml.errors import Cancelled, InputError
 MAX_MESSAGES = 3
 LOCK_SECONDS = 60  # far beyond any wait for the lock of a page that is still there
 
+T = TypeVar("T")
 _log = logging.getLogger(__name__)
 
 
@@ -54,6 +56,13 @@ class Session:
         self.messages = pn.Column(sizing_mode="stretch_width", margin=0, visible=False)
         self._alerts: dict[str, pmui.Alert] = {}
         self._jobs: set[Job] = set()
+        self._own: dict[type, Any] = {}
+
+    def own(self, kind: type[T]) -> T:
+        """The visitor's one object of a class, made of the state for the first page that asks for it."""
+        if kind not in self._own:
+            self._own[kind] = kind(self.state)
+        return self._own[kind]
 
     def submit(self, function: Callable, *args) -> Job:
         """Queue ``function(progress, *args)`` in a worker; it is cancelled when the visitor leaves.

@@ -7,8 +7,7 @@ out is the interval that promises to hold the exact value: a bar that does not c
 from __future__ import annotations
 
 import numpy as np
-from bokeh.events import Tap
-from bokeh.models import ColumnDataSource, CustomJS, HoverTool, Range1d
+from bokeh.models import ColumnDataSource, HoverTool, Range1d
 from bokeh.plotting import figure
 
 from dashboards.figures.style import NEUTRAL, TEST, TRAIN, class_colour, styled_figure
@@ -26,8 +25,6 @@ _TOOLTIP = """
   exact @true{0.000} k_B<br>learned @predicted{0.000}@interval k_B<br>residual @residual{+0.000} k_B
 </div>
 """
-# a tap may turn to another page; the box under the pointer would outlive the plot
-_HIDE_TOOLTIP = "for (const view of Bokeh.index.query((view) => view.model === hover)) view._move_exit?.()"
 
 
 def fit_parity(fit: Fit, *, height: int) -> figure:
@@ -129,7 +126,6 @@ def parity_plot(
     points = [renderer for renderer in plot.renderers if renderer.name == POINTS]
     hover = HoverTool(tooltips=_TOOLTIP, renderers=points, limit=1)
     plot.add_tools(hover)
-    plot.js_on_event(Tap, CustomJS(args={"hover": hover}, code=_HIDE_TOOLTIP))
     plot.legend.location = "top_left"
     plot.legend.click_policy = "hide"
     plot.legend.ncols = -(-sum(item.visible for item in plot.legend.items) // LEGEND_ROWS)

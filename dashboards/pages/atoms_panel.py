@@ -93,13 +93,18 @@ class Picture:
 class AtomsPanel:
     """A view of one structure, or of two, and its controls.
 
+    Parameters
+    ----------
+    height : str or int
+        Least height of the pictures in CSS, or their height in pixels where something else stands below them.
+
     Attributes
     ----------
     view : AtomsView
         Of the structure that the panel is about.
     """
 
-    def __init__(self, *, height: str = "calc(100vh - 190px)"):
+    def __init__(self, *, height: str | int = "calc(100vh - 190px)"):
         self._height = height
         link = f"atoms {id(self)}"
         self._picture, self._beside = (
@@ -164,6 +169,8 @@ class AtomsPanel:
 
     def picture(self) -> pn.Column:
         """The view over its colour bar, and a second one while there is something to compare with."""
+        if isinstance(self._height, int):
+            return pn.Column(self._pictures, sizing_mode="stretch_width", height=self._height, margin=0)
         styles = {"min-height": f"max(400px, {self._height})"}
         return pn.Column(self._pictures, sizing_mode="stretch_both", margin=0, styles=styles)
 
@@ -209,6 +216,11 @@ class AtomsPanel:
             sizing_mode="stretch_width",
             margin=(0, 8),
         )
+
+    @property
+    def colour_choice(self) -> pmui.Select:
+        """Chooses the quantity; for a page that places it itself."""
+        return self._colour
 
     @property
     def reset_button(self) -> pmui.Button:

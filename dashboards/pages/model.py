@@ -32,6 +32,7 @@ from dashboards.pages.layout import (
     table_html,
     table_pane,
 )
+from dashboards.pages.structure_preview import StructurePreview
 from dashboards.session import Session
 from dashboards.state import (
     DEFAULT_SEED,
@@ -53,6 +54,7 @@ from ldml.regression.ldml import CROSS_VALIDATE, check_cutoff
 
 NO_TARGETS, WITH_WEIGHT, CROSS_VALIDATED = "totals only", "with a weight", "cross-validated weight"
 PARITY, WEIGHTS, PYTHON = "Parity", "Weights", "Python"
+ERRORS, STRUCTURE = "Errors", "Structure"
 PLOT_HEIGHT = 480
 _WIDE = {"size": "small", "sizing_mode": "stretch_width"}
 _COPY = """
@@ -77,6 +79,7 @@ class ModelPage:
         self._job_bar = JobBar(session)
         self._form = DescriptorForm(default_descriptor())
         self._kept = KeptModels(session)
+        self._preview = StructurePreview(session, "Model")
         self._work = caption("")
         self._make_widgets()
         self._shown: Fit | None = None
@@ -163,6 +166,14 @@ class ModelPage:
             margin=(0, 0, 4, 0),
             stylesheets=[UNSEEN_LABEL],
         )
+        self._beside = pmui.RadioButtonGroup(
+            label="What to show beside it",
+            options=[ERRORS, STRUCTURE],
+            value=ERRORS,
+            size="small",
+            margin=(0, 0, 4, 0),
+            stylesheets=[UNSEEN_LABEL],
+        )
         self._code = pmui.TextAreaInput(
             label="This fit in Python",
             rows=18,
@@ -205,15 +216,17 @@ class ModelPage:
             PYTHON: pn.Column(self._copy, self._code, sizing_mode="stretch_width", margin=0, visible=False),
         }
         pictures = pn.Column(self._what, *self._views.values(), margin=0)
-        numbers = pn.Column(
+        self._numbers = pn.Column(
             heading("Errors (k_B)"), self._errors, self._summary, heading("Residuals"), self._residuals, margin=0
         )
-        return columns((pictures, 1, 460), (numbers, 1, 460))
+        beside = pn.Column(self._beside, self._numbers, self._preview.view(), margin=0)
+        return columns((pictures, 1, 460), (beside, 1, 460))
 
     def _connect(self):
         self._fit.on_click(self.fit)
         self._form.on_change(self._show_work)
         self._what.param.watch(lambda event: self._show_view(), "value")
+        self._beside.param.watch(lambda event: self._show_beside(), "value")
         self._targets.param.watch(lambda event: self._show_targets(), "value")
         self._by_parents.param.watch(lambda event: self._show_flattery(), "value")
         self._state.param.watch(lambda event: self._start(), "dataset")
@@ -304,6 +317,10 @@ class ModelPage:
             view.visible = name == self._what.value
         self._fill_view()
 
+    def _show_beside(self):
+        self._numbers.visible = self._beside.value == ERRORS
+        self._preview.show(self._beside.value == STRUCTURE)
+
     def _fill_view(self):
         """Make what is in sight of the weights and the code; the parity plot is always there."""
         fit = self._state.fit
@@ -371,11 +388,13 @@ class ModelPage:
         self._by_parents.value = fit.by_parents or not self._by_parents.visible
 
     def tapped(self, event: Tap) -> None:
-        """Show the structure whose point was tapped."""
+        """Show the structure whose point was tapped beside the plot."""
         fit = self._state.fit
         index = nearest_point(self._figure, fit.true, fit.predicted, event.x, event.y)
         if index is not None:
-            self._state.select(self._state.dataset.index(fit.data.names[index]), show=True)
+            self._state.select(self._state.dataset.index(fit.data.names[index]))
+            self._beside.value = STRUCTURE
+            self._preview.reveal()
 
     @in_order
     def _mark_selected(self):

@@ -24,11 +24,11 @@ from dashboards.figures.spectrum import spectrum_figure
 from dashboards.figures.thermodynamics import QUANTITIES, formation_curves, thermodynamics_figure
 from dashboards.limits import limit
 from dashboards.pages.atoms_panel import AtomsPanel
+from dashboards.pages.examiner import UNDER_WAY
 from dashboards.pages.job_bar import JobBar
 from dashboards.pages.layout import CONTROLS_WIDTH, UNSEEN_LABEL, caption, columns, empty_state, heading
 from dashboards.pages.numbers import number, number_table
 from dashboards.pages.quantities import entropy_quantities
-from dashboards.pages.structure import UNDER_WAY
 from dashboards.plain_text import plain
 from dashboards.session import Session
 from dashboards.state import Fit
@@ -270,6 +270,7 @@ class ReferencePage:
         self._frames: list[Atoms] = []
         self._file = ""
         self._result_name = ""
+        self._asked: tuple[Candidate, tuple] | None = None
         self._settling = False
         self._answer = ModelAnswer(None, None)
         self._share_bar = JobBar(session)

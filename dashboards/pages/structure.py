@@ -17,35 +17,18 @@ from dashboards.delivery import in_order
 from dashboards.figures.local_profile import NEAREST_DEFECT, LocalProfile
 from dashboards.pages.atom_card import AtomCard
 from dashboards.pages.atoms_panel import AtomsPanel, Scene
-from dashboards.pages.examined import (
-    NOT_UNIQUE,
-    Examined,
-    Shares,
-    crystal_for,
-    first_shells,
-    frames,
-    learned_shares,
-    predicted_total,
-    remark,
-    remarks,
-    role_in_fit,
-    to_extxyz,
-)
+from dashboards.pages.examined import NOT_UNIQUE, Examined, Shares, crystal_for, frames, remark, to_extxyz
+from dashboards.pages.examiner import QUICK, UNDER_WAY, Examiner
 from dashboards.pages.job_bar import JobBar
 from dashboards.pages.layout import CONTROLS_WIDTH, caption, columns, empty_state, heading
 from dashboards.pages.numbers import number_table
 from dashboards.pages.quantities import EXACT, LEARNED
 from dashboards.session import Session
 from dashboards.state import Fit
-from dashboards.units import units_of
 from ldml.dataset import Entry
 from ldml.errors import InputError
-from ldml.point_defects import WignerSeitz
 
 LONG_LIST = 1000
-QUICK = 20_000
-"""Atoms for which the learned shares of a local descriptor are worth waiting for; those of more are computed in a job."""
-UNDER_WAY = "The learned shares of this structure take a while; they are computed in the background unless cancelled."
 ALONE, LEARNED_BESIDE, ANOTHER = "nothing", "learned beside exact", "another structure"
 FRAME_MS = 1000
 _ALL = "all classes"
@@ -53,7 +36,6 @@ _JOB = "Exact local entropies"
 _LEARNED_JOB = "Learned shares"
 _PLACE_JOB = "Looking for defects"
 _COMPARE = "Comparing structures"
-_REMEMBERED = 64
 
 
 class StructurePage:
@@ -69,15 +51,10 @@ class StructurePage:
         self._place_bar = JobBar(session)
         self._card = AtomCard(session)
         self._remark = caption(NOT_UNIQUE)
-        self._shares: dict[int, Shares] = {}
-        self._shares_of: Fit | None = None
+        self._examiner = session.own(Examiner)
         self._learning: tuple[Fit, Entry, int] | None = None
         self._examined: Examined | None = None
-        self._crystals: dict[int, WignerSeitz | None] = {}
-        self._places: dict[int, tasks.Places] = {}
         self._locating = -1
-        self._shells: dict[int, tuple[float, int]] = {}
-        self._computed: dict[str, tuple[Entry, np.ndarray]] = {}
         self._stale = True
         self._names: list[str] = []
         self._following = False
@@ -200,13 +177,6 @@ class StructurePage:
         self._job_bar.abandon()
         self._share_bar.abandon()
         self._place_bar.abandon()
-        data = self._state.dataset
-        self._crystals.clear()
-        self._places.clear()
-        self._shells.clear()
-        self._shares.clear()
-        known = set() if data is None else {id(entry) for entry in data.entries}
-        self._computed = {name: kept for name, kept in self._computed.items() if id(kept[0]) in known}
         self._offer_names()
         self._mark_stale()
 
@@ -292,57 +262,19 @@ class StructurePage:
             return
         self._stale = False
         self._remark.object = remark(self._state.fit)
-        self._show(self._examine(self._state.selected))
+        self._show(self._examiner.examine(self._state.selected))
         self._learn_in_background()
-
-    def _examine(self, i):
-        data, fit = self._state.dataset, self._state.fit
-        entry = data.entries[i]
-        shells, n_crystal = self._first_shells(entry.bulk)
-        places, shares = self._located(i), self._learned(i)
-        computed = self._computed.get(entry.name)
-        return Examined(
-            entry=entry,
-            defects=places.defects,
-            centres=places.centres,
-            distances=places.distances,
-            exact=entry.local_entropy if computed is None else computed[1],
-            shares=shares,
-            shells=shells,
-            n_crystal=n_crystal,
-            coordination=places.coordination,
-            predicted=predicted_total(fit, entry.name, shares.values),
-            role=role_in_fit(fit, entry.name),
-            is_local=fit is None or fit.model.descriptor.is_local,
-            units=units_of(data),
-            remarks=tuple(remarks(data, entry)),
-        )
-
-    def _first_shells(self, bulk):
-        if bulk not in self._shells:
-            self._shells[bulk] = first_shells(self._state.dataset.bulks[bulk])
-        return self._shells[bulk]
-
-    def _located(self, i):
-        """Where the defects of structure i are; a cluster has none, but a centre."""
-        if i in self._places:
-            return self._places[i]
-        entry = self._state.dataset.entries[i]
-        if entry.bulk not in self._crystals:
-            bulk = self._state.dataset.bulks[entry.bulk]
-            self._crystals[entry.bulk] = WignerSeitz(bulk) if bulk.pbc.all() else None
-        return tasks.places_of(entry.atoms, self._first_shells(entry.bulk)[0], self._crystals[entry.bulk])
 
     def _waits_for_places(self, i):
         """Whether structure i has so many atoms that a job looks for its defects first; it is started if need be."""
         if self._place_bar.busy and self._locating != i:
             self._place_bar.abandon()
-        if len(self._state.dataset.entries[i].atoms) <= QUICK or i in self._places:
+        if self._examiner.is_quick(i):
             return False
         if not self._place_bar.busy:
             self._locating = i
             pn.state.execute(self._locate)
-        return i not in self._places
+        return not self._examiner.is_quick(i)
 
     async def _locate(self):
         data, i = self._state.dataset, self._locating
@@ -352,31 +284,12 @@ class StructurePage:
                 tasks.locate,
                 entry.atoms,
                 data.bulks[entry.bulk],
-                self._first_shells(entry.bulk)[0],
+                self._examiner.first_shells(entry.bulk)[0],
                 title=f"Looking for the defects of {entry.name}",
             )
             async with self._session.locked():
-                if self._state.dataset is data:
-                    self._places = {i: places}  # of one such structure at a time
-                    self._mark_stale()
-
-    def _learned(self, i):
-        """Learned shares of structure i, or why there are none yet; what takes long is left to a job."""
-        data, fit = self._state.dataset, self._state.fit
-        if fit is not self._shares_of:
-            self._shares, self._shares_of = {}, fit
-        if fit is None:
-            return learned_shares(None, data, i)
-        if i not in self._shares:
-            if not fit.model.descriptor.is_local or len(data.entries[i].atoms) > QUICK:
-                return Shares(missing=UNDER_WAY)
-            self._remember(i, learned_shares(fit, data, i))
-        return self._shares[i]
-
-    def _remember(self, i, shares):
-        self._shares[i] = shares
-        while len(self._shares) > _REMEMBERED:
-            del self._shares[next(iter(self._shares))]
+                self._examiner.take_places(data, i, places)
+                self._mark_stale()
 
     def _learn_in_background(self):
         """Start computing the learned shares of the structure in view, if that is what the page waits for."""
@@ -399,9 +312,8 @@ class StructurePage:
                 title=f"Learned shares of {entry.name}",
             )
             async with self._session.locked():
-                if self._shares_of is fit and self._state.dataset is data:
-                    self._remember(i, Shares(*shares))
-                    self._mark_stale()
+                self._examiner.take_shares(data, fit, i, Shares(*shares))
+                self._mark_stale()
 
     def _show(self, examined):
         same = self._examined is not None and self._examined.entry is examined.entry
@@ -478,10 +390,10 @@ class StructurePage:
 
     def _examine_small(self, name):
         i = self._state.dataset.index(name)
-        n_atoms = len(self._state.dataset.entries[i].atoms)
-        if n_atoms > QUICK:
+        if not self._examiner.is_quick(i):
+            n_atoms = len(self._state.dataset.entries[i].atoms)
             raise InputError(f"{name!r} has {n_atoms:,} atoms; pictures beside another are for up to {QUICK:,}")
-        return self._examine(i)
+        return self._examiner.examine(i)
 
     def _file_stem(self):
         """Name of the structure in view as a file may be called."""
@@ -500,7 +412,7 @@ class StructurePage:
                 tasks.reference, entry.atoms, potential, False, 300.0, title=f"Exact Sᵢ of {entry.name}"
             )
             async with self._session.locked():
-                self._computed[entry.name] = (entry, result.formation.local)
+                self._examiner.take_exact(entry, result.formation.local)
                 self._mark_stale()
 
 

@@ -51,6 +51,7 @@ class AtomsView(JSComponent):
     link = param.String("", doc="Views of one page with the same link, unless it is empty, share their camera.")
     file_name = param.String("atoms.png", doc="Of the picture that `save_image` leaves with the browser.")
     fit = param.Event(doc="Moves the camera to the atoms drawn; see `fit_camera`.")
+    sight = param.Event(doc="Scrolls the view into sight; see `reveal`.")
     snapshot = param.Event(doc="Asks the browser for `image`.")
     save = param.Event(doc="Asks the browser to save the picture as a file.")
 
@@ -128,6 +129,10 @@ class AtomsView(JSComponent):
     def fit_camera(self):
         """Move the camera to the atoms drawn (the whole cell when none is filtered out); it does not turn."""
         self.param.trigger("fit")
+
+    def reveal(self):
+        """Scroll the page until the view is in sight, if it is not."""
+        self.param.trigger("sight")
 
     def request_image(self):
         """Ask the browser for a PNG at twice the size on screen; it arrives in `image`."""

@@ -32,6 +32,7 @@ const AXES = [
 ];
 const LAYOUT = `
   .atoms-stage { position: absolute; inset: 0; overflow: hidden; outline: none; touch-action: none; border-radius: 6px; cursor: grab;
+    scroll-margin: 90px 0; /* brought into sight, it stays clear of what lies over the page and shows what stands below */
     color: var(--panel-on-background-color, inherit); transition: color 1ms; }
   .atoms-stage:active { cursor: grabbing; }
   .atoms-stage:focus-visible { box-shadow: inset 0 0 0 2px var(--panel-primary-color, #1976d2); }
@@ -69,6 +70,7 @@ class AtomsView {
     model.on("selected", redraw("selection"));
     model.on("theme", redraw("theme"));
     model.on("fit", redraw("fit"));
+    model.on("sight", redraw("sight"));
     model.on("snapshot", () => this.sendImage());
     model.on("save", () => this.saveImage());
     model.on("link", () => this.joinCamera());
@@ -118,6 +120,7 @@ class AtomsView {
       this.buffers.atoms?.setAttributes({ color: this.colours() });
       this.report("recolour_ms", begun);
     } else this.viewer.requestRender();
+    if (stale.has("sight")) this.root.scrollIntoView({ block: "nearest", behavior: "smooth" });
   }
 
   start() {

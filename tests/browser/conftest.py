@@ -182,6 +182,8 @@ class App:
 
         self._document.add_next_tick_callback(restore)  # Bokeh allows this one call from another thread
         assert done.wait(30)
+        # a tab that is tapped before the page has turned back would be left again
+        self.page.locator("[role=tab][aria-selected=true]", has_text="Data").wait_for()
         self._wait_for_model()
 
     def close(self):

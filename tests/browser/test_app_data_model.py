@@ -38,13 +38,20 @@ def test_the_app_opens_with_its_pages_and_a_model(page, session):
     page.get_by_text("Tap a point to see its structure").wait_for()
 
 
-def test_a_tap_in_the_parity_plot_opens_its_structure(page, session):
+def test_a_tap_in_the_parity_plot_shows_its_structure_beside_it_and_open_its_page(page, session):
     turn_to(page, "Model")
-    tap_point(page, POINT, "I2-11", lambda: session.state.page == "Structure")
-    assert session.state.dataset.names[session.state.selected] == "I2-11"
+    for name in ("V2-05", "I2-11"):
+        tap_point(page, POINT, name, lambda name=name: session.state.dataset.names[session.state.selected] == name)
+        n_atoms = len(session.state.dataset.entries[session.state.selected].atoms)
+        page.get_by_role("application", name=f"3D view of {n_atoms} atoms").locator("visible=true").wait_for()
+        page.get_by_text(f"in view: {name}").wait_for()
+    assert session.state.page == "Model"
+    page.get_by_role("button", name="Open on the Structure page").locator("visible=true").click()
+    wait_until(page, lambda: session.state.page == "Structure")
     page.locator("[role=tab][aria-selected=true]", has_text="Structure").wait_for()
-    page.get_by_text("in view: I2-11").wait_for()
-    assert page.get_by_text("residual").count() == 0  # no box left behind by the plot
+    turn_to(page, "Model")
+    page.get_by_role("button", name="Errors", exact=True).locator("visible=true").click()
+    page.get_by_text("Tap a point to see its structure").wait_for()
     turn_to(page, "Data")
     page.locator(".tabulator-selected", has_text="I2-11").wait_for()
     assert page.locator(".tabulator-page.active").inner_text() == "2"  # of two pages of the table

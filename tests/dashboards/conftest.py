@@ -22,9 +22,17 @@ from ldml.structures import interstitial_cluster, rattled, strained, vacancy_clu
 N_PER_CLASS = 12
 
 
+@pytest.fixture(scope="session", autouse=True)
+def cache_of_fixtures(tmp_path_factory):
+    """What several tests share is not what the user has computed."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(FOLDER_VARIABLE, str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
 @pytest.fixture(autouse=True)
 def own_cache(tmp_path, monkeypatch):
-    """No test finds what another, or the user, has computed."""
+    """No test finds what another has computed."""
     monkeypatch.setenv(FOLDER_VARIABLE, str(tmp_path / "cache"))
     return tmp_path / "cache" / "descriptors"
 

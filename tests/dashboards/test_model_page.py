@@ -15,7 +15,7 @@ from test_state import with_unknown
 from dashboards import tasks
 from dashboards.fit_files import COLUMNS, csv_table, python_code
 from dashboards.pages.kept_models import model_row
-from dashboards.pages.model import CROSS_VALIDATED, WITH_WEIGHT, ModelPage, error_table, no_modes, work_to_do
+from dashboards.pages.model import CROSS_VALIDATED, STRUCTURE, WITH_WEIGHT, ModelPage, error_table, no_modes, work_to_do
 from dashboards.state import default_descriptor, fit_model
 from ldml.dataset import Dataset
 from ldml.descriptors import get_descriptor
@@ -99,13 +99,14 @@ def test_a_tap_shows_its_structure_by_name(session, linear_dataset):
     data = with_unknown(linear_dataset, {0, 1, 2})  # so that indices in the fit and in the dataset differ
     data.with_features(default_descriptor(), *_totals(linear_dataset))
     session.state.open_dataset(data)
+    session.state.page = "Model"  # out of sight, the plot is not marked
     shown = ModelPage(session)
     fit = session.state.fit
     target = int(np.argmax(fit.true))
     shown.tapped(SimpleNamespace(x=fit.true[target], y=fit.predicted[target]))
-    assert session.state.page == "Structure"
+    assert session.state.page == "Model"
     assert data.names[session.state.selected] == fit.data.names[target]
-    session.state.page = "Model"  # out of sight, the plot is not marked
+    assert shown._beside.value == STRUCTURE
     (ring,) = (r.data_source.data for r in shown._figure.renderers if r.name == "selection")
     assert ring["true"] == [fit.true[target]]
     session.state.select(0)  # of unknown entropy: not in the plot

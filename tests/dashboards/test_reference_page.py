@@ -12,6 +12,7 @@ import ldml
 from dashboards import tasks
 from dashboards.figures.thermodynamics import QUANTITIES, formation_curves
 from dashboards.pages import reference as reference_module
+from dashboards.pages.examiner import UNDER_WAY
 from dashboards.pages.numbers import number
 from dashboards.pages.reference import (
     BUILD,
@@ -36,7 +37,6 @@ from dashboards.pages.reference import (
     too_large,
     with_reference,
 )
-from dashboards.pages.structure import UNDER_WAY
 from dashboards.state import default_descriptor, fit_model
 from ldml.dataset import Dataset
 from ldml.errors import Cancelled, InputError, StructureError
@@ -77,6 +77,13 @@ def upload(shown, content, name="mine.extxyz"):
 
 
 # --- the exact answer
+
+
+def test_an_answer_found_before_the_page_was_there_is_shown_and_not_computed_anew(session, vacancy_reference):
+    session.state.reference = replace(vacancy_reference, known=True)
+    shown = ReferencePage(session)
+    assert shown._results.visible
+    assert not shown._anew.visible  # the page does not know what was asked
 
 
 def test_the_total_alone_is_the_same_and_has_no_shares(shown, vacancy_reference, vacancy4):

@@ -11,6 +11,7 @@ from dashboards import tasks
 from dashboards.jobs import JobStatus
 from dashboards.pages.atoms_panel import AtomsPanel, centred
 from dashboards.pages.examined import first_shells, frames, role_in_fit
+from dashboards.pages.examiner import UNDER_WAY, Examiner
 from dashboards.pages.numbers import number, number_table
 from dashboards.pages.quantities import (
     COORDINATION,
@@ -23,7 +24,7 @@ from dashboards.pages.quantities import (
     Quantity,
     entropy_quantities,
 )
-from dashboards.pages.structure import ALONE, ANOTHER, LEARNED_BESIDE, UNDER_WAY, StructurePage
+from dashboards.pages.structure import ALONE, ANOTHER, LEARNED_BESIDE, StructurePage
 from dashboards.state import default_descriptor, fit_model
 from ldml.dataset import Dataset, Entry
 from ldml.descriptors import AFS
@@ -312,12 +313,17 @@ def test_numbers_carry_unit_and_sign():
 def test_another_dataset_forgets_the_shares_computed_for_the_old(in_view, session, linear_dataset):
     session.state.select(1)
     entry = session.state.dataset.entries[1]
-    in_view._computed[entry.name] = (entry, np.zeros(len(entry.atoms)))
+    session.own(Examiner).take_exact(entry, np.zeros(len(entry.atoms)))
+    session.state.fit = replace(session.state.fit)
+    assert in_view._examined.exact == pytest.approx(0.0)
     other = [replace(e, local_entropy=None) for e in linear_dataset.entries[:3]]
     session.state.open_dataset(Dataset.from_entries("other", linear_dataset.bulks, other))
     assert in_view._examined.entry is other[0]
     assert in_view._examined.exact is None
-    assert in_view._computed == {}
+    session.state.open_dataset(linear_dataset)
+    session.state.select(1)
+    assert in_view._examined.entry.name == entry.name
+    assert in_view._examined.exact is None
 
 
 @pytest.fixture
@@ -556,7 +562,7 @@ def test_a_large_structure_does_not_hold_up_the_page(in_view, session, monkeypat
     quick = in_view._examined
     session.state.select(0)
     session.state.fit = replace(session.state.fit)  # nothing is remembered of another fit
-    monkeypatch.setattr("dashboards.pages.structure.QUICK", 100)
+    monkeypatch.setattr("dashboards.pages.examiner.QUICK", 100)
     session.state.select(6)
     assert [job.function for job in session.runner.jobs] == [tasks.locate, tasks.learned_shares]
     slow = in_view._examined
