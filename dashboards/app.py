@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import html
 import os
 from pathlib import Path
@@ -15,6 +16,7 @@ import panel as pn
 import panel_material_ui as pmui
 from panel.io.resources import get_dist_path
 from panel.util import edit_readonly
+from threadpoolctl import threadpool_limits
 
 from dashboards.delivery import deliver_all
 from dashboards.light_updates import mark_once
@@ -66,6 +68,7 @@ def create_app(session: Session | None = None) -> pmui.Page:
     pn.extension("tabulator")
     deliver_all()
     mark_once()
+    _keep_to_one_core()
     _keep_style_sheets_here()
     session = Session() if session is None else session
     pn.state.on_session_destroyed(lambda context: session.close())
@@ -118,6 +121,12 @@ def status_line(dataset, fit, selected, opening="", whole=None) -> str:
     if 0 <= selected < len(dataset):
         parts.append(f"in view: <b>{html.escape(str(dataset.names[selected]))}</b>")
     return " &nbsp;·&nbsp; ".join(parts)
+
+
+@functools.cache
+def _keep_to_one_core():
+    """The server's own sums are short, and threads that wait for one another are slow beside workers and a browser."""
+    threadpool_limits(limits=1, user_api="blas")
 
 
 def _keep_style_sheets_here():

@@ -12,6 +12,7 @@ import asyncio
 import atexit
 import itertools
 import multiprocessing
+import os
 import threading
 from collections import deque
 from collections.abc import Callable, Hashable
@@ -29,6 +30,8 @@ MAX_JOBS = 64
 STAGE_BYTES = 96
 DONE, TOTAL, CANCEL, STARTED = range(4)  # the numbers that a job shares with its worker
 POLL_SECONDS = 0.15
+GIVES_WAY = 10
+"""By how much the niceness of a worker is above that of the server."""
 
 _shared = None
 
@@ -290,10 +293,17 @@ class Job:
             ) from error
 
 
+def give_way() -> None:
+    """Compute when the server has nothing to do: a page answers first, and jobs share what is left."""
+    if hasattr(os, "nice"):
+        os.nice(GIVES_WAY)
+
+
 def _start_worker(numbers, stages):
     global _shared
     _shared = (numbers, stages)
     end_with_parent()
+    give_way()
     threadpool_limits(limits=2)
 
 

@@ -79,7 +79,7 @@ class ModelPage:
         self._job_bar = JobBar(session)
         self._form = DescriptorForm(default_descriptor())
         self._kept = KeptModels(session)
-        self._preview = StructurePreview(session, "Model")
+        self._preview: StructurePreview | None = None  # made on demand, it takes 3 to 4 MB of the server
         self._work = caption("")
         self._make_widgets()
         self._shown: Fit | None = None
@@ -219,8 +219,8 @@ class ModelPage:
         self._numbers = pn.Column(
             heading("Errors (k_B)"), self._errors, self._summary, heading("Residuals"), self._residuals, margin=0
         )
-        beside = pn.Column(self._beside, self._numbers, self._preview.view(), margin=0)
-        return columns((pictures, 1, 460), (beside, 1, 460))
+        self._side = pn.Column(self._beside, self._numbers, margin=0)
+        return columns((pictures, 1, 460), (self._side, 1, 460))
 
     def _connect(self):
         self._fit.on_click(self.fit)
@@ -318,8 +318,13 @@ class ModelPage:
         self._fill_view()
 
     def _show_beside(self):
-        self._numbers.visible = self._beside.value == ERRORS
-        self._preview.show(self._beside.value == STRUCTURE)
+        wanted = self._beside.value == STRUCTURE
+        self._numbers.visible = not wanted
+        if wanted and self._preview is None:
+            self._preview = StructurePreview(self._session, "Model")
+            self._side.append(self._preview.view())
+        if self._preview is not None:
+            self._preview.show(wanted)
 
     def _fill_view(self):
         """Make what is in sight of the weights and the code; the parity plot is always there."""

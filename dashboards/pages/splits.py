@@ -34,6 +34,7 @@ class SplitsPage:
         self._state = session.state
         self._bars = {name: JobBar(session) for name in QUESTIONS}
         self._make_widgets()
+        self._drawn: list = []  # the answer and which of its errors
         self._plot = pn.pane.HoloViews(sizing_mode="stretch_width", margin=0)
         self._table = table_pane(max_width=900)
         self._reading = caption("")
@@ -178,7 +179,10 @@ class SplitsPage:
             )
             return
         error = ERRORS[self._error.value]
-        self._plot.object = question.draw(answer, error)
-        self._table.object = question.table(answer)
+        drawn = [*question.shown(answer).values(), error]
+        if list(map(id, drawn)) != list(map(id, self._drawn)):  # all visitors wait while a plot is made
+            self._drawn = drawn
+            self._plot.object = question.draw(answer, error)
+            self._table.object = question.table(answer)
         model = describe_descriptor(fit.model.descriptor, length=units_of(self._state.dataset).length)
         self._reading.object = f"{model}. {question.read(answer, error)}"

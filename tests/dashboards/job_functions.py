@@ -27,6 +27,11 @@ def die(progress):
     os.kill(os.getpid(), 9)
 
 
+def niceness(progress):
+    """Of the worker: the higher, the more it gives way."""
+    return os.nice(0)
+
+
 def wait_for(progress, path):
     """Wait until a file appears, without ever checking for the wish to cancel."""
     while not os.path.exists(path):

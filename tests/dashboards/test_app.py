@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 import panel as pn
 import pytest
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from dashboards import app
 from dashboards.app import PAGES, create_app, status_line
@@ -31,6 +32,15 @@ def test_tabs_and_state_follow_each_other(session, tabs):
 
 def test_the_first_page_is_there_at_once(tabs):
     assert tabs[0].objects
+
+
+def test_the_servers_own_sums_keep_to_one_core(session, linear_dataset):
+    """Threads that wait for one another beside workers and browsers made a fit of 0.2 s take 2 s."""
+    session.state.open_dataset(linear_dataset)
+    with threadpool_limits(limits=2, user_api="blas"):
+        app._keep_to_one_core.cache_clear()
+        create_app(session)
+        assert {pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"} == {1}
 
 
 def test_the_page_hears_of_its_own_visitor_only(session, linear_dataset):

@@ -10,7 +10,7 @@ from pathlib import Path
 import job_functions
 import pytest
 
-from dashboards.jobs import STAGE_BYTES, JobRunner, SharedProgress
+from dashboards.jobs import GIVES_WAY, STAGE_BYTES, JobRunner, SharedProgress
 from ldml.errors import Cancelled, UnrelaxedError
 
 
@@ -63,6 +63,11 @@ def test_the_page_lives_on_while_a_job_runs(runner):
         return ticks
 
     assert asyncio.run(both()) > 10
+
+
+@pytest.mark.skipif(not hasattr(os, "nice"), reason="no niceness on this system")
+def test_a_worker_gives_way_to_the_server(runner):
+    assert asyncio.run(runner.submit(job_functions.niceness).result()) == min(os.nice(0) + GIVES_WAY, 19)
 
 
 def test_cancelling_a_running_job_frees_the_worker(runner):

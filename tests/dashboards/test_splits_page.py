@@ -42,6 +42,17 @@ def shown(session, linear_dataset):
     return shown
 
 
+def test_an_answer_is_drawn_once(shown, session):
+    plots = []
+    shown._plot.param.watch(lambda event: plots.append(event.new), "object")
+    asyncio.run(shown.run())
+    assert len(plots) == 1
+    shown._error.value = "MAE"
+    assert len(plots) == 2
+    session.state.page = "Splits"
+    assert len(plots) == 2
+
+
 @pytest.fixture
 def rows(linear_dataset):
     return fit_model(linear_dataset, default_descriptor(), test_proportion=0.25, seed=0).rows
