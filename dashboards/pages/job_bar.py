@@ -40,13 +40,10 @@ class JobBar:
         self._cancel.on_click(lambda event: self.cancel())
         self._again = pmui.Button(label="Try again", variant="outlined", size="small", margin=(2, 8), visible=False)
         self._again.on_click(lambda event: self._choose(True))
-        self._view = pn.Row(
-            pn.Column(self._title, self._bar, sizing_mode="stretch_width", margin=0),
-            self._again,
-            self._cancel,
-            sizing_mode="stretch_width",
-            visible=False,
-            margin=(4, 10),
+        words = pn.Column(self._title, self._bar, margin=0, styles={"flex": "1 1 180px"})
+        # in a narrow column the buttons stand below
+        self._view = pn.FlexBox(
+            words, self._again, self._cancel, gap="4px", sizing_mode="stretch_width", visible=False, margin=(4, 10)
         )
 
     @property
@@ -54,7 +51,7 @@ class JobBar:
         """Whether a job is under way, or waits to be tried again."""
         return self._job is not None or self._choice is not None
 
-    def view(self) -> pn.Row:
+    def view(self) -> pn.FlexBox:
         """The bar, to be placed where the result will appear."""
         return self._view
 
