@@ -71,6 +71,8 @@ def curves(
     if vertical is not None:
         plot.add_layout(Span(location=vertical, dimension="height", line_color=NEUTRAL, line_dash="dotted"))
     if any(curve.name for curve in drawn):
+        rising = sum(np.sign(curve.y[np.argmax(curve.x)] - curve.y[np.argmin(curve.x)]) for curve in drawn) > 0
+        plot.legend.location = "top_left" if rising else "top_right"
         plot.legend.click_policy = "hide"
         plot.legend.background_fill_alpha = 0.7
     return plot

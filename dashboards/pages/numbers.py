@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import math
+import re
 from collections.abc import Iterable
 
 MISSING = "—"
@@ -33,6 +34,20 @@ def subscripts(text: str) -> str:
         end = next((k for k, letter in enumerate(tail) if not letter.isalnum()), len(tail))
         head += f"<sub>{tail[:end]}</sub>{tail[end:]}"
     return head
+
+
+def typeset(text: str) -> str:
+    """HTML or Markdown of a sentence, with subscripts, minus signs and powers of ten as they are printed.
+
+    Examples
+    --------
+    >>> typeset("S_f = -7.3 k_B at 1.9e+03 K")
+    'S<sub>f</sub> = −7.3 k<sub>B</sub> at 1.9&nbsp;×&nbsp;10<sup>3</sup> K'
+    """
+    text = re.sub(
+        r"(\d)e([+-]\d+)", lambda found: f"{found[1]}&nbsp;×&nbsp;10<sup>{int(found[2])}</sup>", subscripts(text)
+    )
+    return re.sub(r"(?<![\w)])-(?=\d)|(?<=<sup>)-", "−", text)
 
 
 _STYLE = """<style>

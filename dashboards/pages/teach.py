@@ -9,6 +9,7 @@ import panel_material_ui as pmui
 
 from dashboards.pages.job_bar import JobBar
 from dashboards.pages.layout import CONTROLS_WIDTH, UNSEEN_LABEL, caption, columns, empty_state, heading
+from dashboards.pages.numbers import typeset
 from dashboards.session import Session, shared_dataset
 from dashboards.stories import STORIES, Scene, Story
 from dashboards.stories.measured import Measured
@@ -127,19 +128,19 @@ class TeachPage:
 
     def _show(self):
         story, found = self.story, self._measured.get(self.story.title)
-        self._question.object = story.question
+        self._question.object = typeset(story.question)
         self._empty.visible = self._start.visible = found is None
         self._told.visible = found is not None
         self._text.styles = {"font-size": TYPE[self._presenter.value], "line-height": "1.5"}
         if found is None:
-            self._empty.object = (
+            self._empty.object = typeset(
                 f"**{story.question}** Five steps; press **Start** to compute what they tell, in about a minute."
             )
             return
         step = story.steps[self._step]
         self._title.object = step.title
         self._title.variant = "h3" if self._presenter.value else "h5"
-        self._text.object = step.text(found)
+        self._text.object = typeset(step.text(found))
         self._figure.object = step.figure(found)
         self._place.object = f"{self._step + 1} of {len(story.steps)}"
         self._back.disabled = self._step == 0

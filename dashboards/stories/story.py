@@ -442,7 +442,7 @@ SADDLE = Story(
         Step(
             "How often it jumps",
             lambda f: (
-                f"Rate = ν* exp(−E/k_BT): at 300 K **{np.interp(300.0, f['temperature'], f['rate']):.2g}** jumps a "
+                f"Rate = ν* exp(−E / k_B T): at 300 K **{np.interp(300.0, f['temperature'], f['rate']):.2g}** jumps a "
                 f"second over this "
                 f"saddle, at 900 K {np.interp(900.0, f['temperature'], f['rate']):.2g}. The barrier sets the slope, "
                 f"the entropy the "

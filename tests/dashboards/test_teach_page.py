@@ -7,6 +7,8 @@ import pytest
 from bokeh.models import LayoutDOM
 
 import ldml
+from dashboards.figures.stories import Curve, curves
+from dashboards.pages.numbers import typeset
 from dashboards.pages.teach import TeachPage
 from dashboards.stories import STORIES, measured
 from dashboards.stories.measured import left_out_error
@@ -43,6 +45,30 @@ def test_every_step_can_be_told(story, told):
         assert "nan" not in text
         assert text.count("**") % 2 == 0
         assert isinstance(step.figure(told[story.title]), LayoutDOM)
+
+
+@pytest.mark.parametrize(
+    ("written", "printed"),
+    [
+        ("adds **-0.53 k_B**, (-7.3)", "adds **−0.53 k<sub>B</sub>**, (−7.3)"),
+        ("S_f, S_i − S_bulk", "S<sub>f</sub>, S<sub>i</sub> − S<sub>bulk</sub>"),
+        ("1.9e+03 or 2e-07", "1.9&nbsp;×&nbsp;10<sup>3</sup> or 2&nbsp;×&nbsp;10<sup>−7</sup>"),
+        ("a <110> dumbbell of `fe-meam-8a0` 2-3", "a &lt;110&gt; dumbbell of `fe-meam-8a0` 2-3"),
+    ],
+)
+def test_sentences_are_typeset(written, printed):
+    assert typeset(written) == printed
+
+
+def test_a_legend_keeps_clear_of_the_curves():
+    x, y = np.arange(3.0), np.array([9.0, 3.0, 1.0])
+    drawn = {
+        "falling": Curve(x, y, "named"),
+        "rising": Curve(x, y[::-1], "named"),
+        "from the right": Curve(-x, y, "named"),
+    }
+    places = {name: curves(curve, x_label="x", y_label="y").legend.location for name, curve in drawn.items()}
+    assert places == {"falling": "top_right", "rising": "top_left", "from the right": "top_left"}
 
 
 def test_the_dumbbell_is_that_of_the_library(told, am04, crystal4):
