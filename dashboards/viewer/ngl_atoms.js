@@ -130,7 +130,7 @@ class AtomsView {
       if (this.model.status.state !== "unavailable") this.model.status = { state: "unavailable", message: problem };
       return false;
     }
-    const viewer = (this.viewer = new NGL.Viewer(this.scene));
+    const viewer = (this.viewer = withoutMultisampling(() => new NGL.Viewer(this.scene)));
     viewer.setCamera("perspective", FIELD_OF_VIEW);
     viewer.setClip(-100, 200, 0.5, "scene", "relative");
     this.reset();
@@ -561,6 +561,21 @@ class AtomsView {
     this.disposeDiscarded();
     this.viewer.dispose();
     this.viewer.renderer.forceContextLoss(); // a browser grants about sixteen contexts a page
+  }
+}
+
+// NGL asks for four samples a pixel. They cannot smooth the edge of an atom, which the shader cuts out of a square,
+// and double the time of a frame without a graphics card; still pictures are smoothed by drawing them eight times.
+function withoutMultisampling(make) {
+  const canvas = HTMLCanvasElement.prototype;
+  const { getContext } = canvas;
+  canvas.getContext = function (kind, options) {
+    return getContext.call(this, kind, { ...options, antialias: false });
+  };
+  try {
+    return make();
+  } finally {
+    canvas.getContext = getContext;
   }
 }
 
