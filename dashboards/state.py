@@ -187,6 +187,13 @@ class AppState(param.Parameterized):
         objects=["Data", "Model", "Splits", "Structure", "Reference", "Scaling", "Teach"],
         doc="Page in view.",
     )
+    apart = param.List(
+        [], item_type=str, doc="Pages that stand by themselves, as in a notebook, and are always in view."
+    )
+
+    def is_in_view(self, page: str) -> bool:
+        """Whether a page is the one turned to, or stands by itself."""
+        return page == self.page or page in self.apart
 
     def open_dataset(self, data: Dataset) -> None:
         """Show another dataset; what was computed from the old one goes with it."""

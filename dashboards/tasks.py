@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 from ase import Atoms
@@ -14,6 +16,7 @@ from dashboards import reference_cache
 from dashboards.cache_files import cache_folder, structure_key
 from dashboards.time_left import TimeLeft, duration
 from dashboards.totals_cache import TotalsCache
+from dashboards.uploads import read_upload, safe_name, with_elements
 from ldml.dataset import Dataset
 from ldml.descriptors import descriptor_from_dict
 from ldml.entropy import FormationEntropy, formation_energy, formation_entropy
@@ -30,7 +33,7 @@ from ldml.potentials import Potential, get_potential
 from ldml.regression.ldml import LDML
 from ldml.regression.uncertainty import ONE_SIGMA
 from ldml.relaxation import relax
-from ldml.structure_files import defect_label, read_structures
+from ldml.structure_files import defect_label
 from ldml.structures import matching_crystal
 
 SMALLEST_TRAINED, LARGEST_TRAINED = 20, 0.75
@@ -378,10 +381,19 @@ def coverage(progress, rows: Rows, n_repeats: int, seed: int) -> Coverage:
     return Coverage(curves[0], curves[1] if new_class else None)
 
 
-def parse_upload(progress, content: bytes, name: str) -> list[Atoms]:
-    """Read an uploaded extended XYZ file, outside the server process."""
-    progress.update(0, 1, f"reading {name}")
-    return read_structures(content, name=name)
+def parse_upload(progress, content: bytes, name: str, potential: str) -> list[Atoms]:
+    """Structures of an uploaded file in any known format, outside the server process.
+
+    A file of LAMMPS that numbers its types without naming elements has those of the potential, if it has one type for each.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / safe_name(name)
+        path.write_bytes(content)
+        upload = read_upload(progress, path, name)
+    if upload.dataset is not None:
+        raise InputError(f"{name!r} is a dataset of ldml; open it on the Data page and take the structure from there")
+    elements = tuple(sorted(get_potential(potential).elements))
+    return [with_elements(frame, elements, upload) for frame in upload.structures]
 
 
 def reference(
@@ -390,16 +402,18 @@ def reference(
     potential: str,
     relax_first: bool,
     temperature: float,
-    total_only: bool = False,
+    method: str = "eigenvectors",
+    local: bool = True,
     anew: bool = False,
 ) -> Reference:
-    """Relax if asked, then the exact entropy of the structure and, unless `total_only`, of each of its atoms.
+    """Relax if asked, then the exact entropy of the structure, and if asked of each of its atoms, by a method of
+    `ldml.formation_entropy`.
 
     An answer computed before, by whomever, is not computed again, except `anew`.
     """
     potential = get_potential(potential)
     potential.check(atoms)
-    options = {"relax_first": relax_first, "temperature": temperature, "total_only": total_only}
+    options = {"relax_first": relax_first, "temperature": temperature, "method": method, "local": local}
     key, folder = reference_cache.reference_key(atoms, potential, **options), cache_folder("references")
     found = None if anew else reference_cache.find(Reference, key, folder)
     if found is not None:
@@ -409,7 +423,7 @@ def reference(
     return answer
 
 
-def _reference(progress, atoms, potential, relax_first, temperature, total_only):
+def _reference(progress, atoms, potential, relax_first, temperature, method, local):
     bulk = crystal_of(atoms, potential)
     n_steps = 0
     if relax_first:
@@ -419,8 +433,8 @@ def _reference(progress, atoms, potential, relax_first, temperature, total_only)
         atoms,
         bulk,
         potential,
-        local=not total_only,
-        method="auto" if total_only else "eigenvectors",  # the spectrum is shown, too
+        local=local,
+        method=method,
         temperature=temperature,
         progress=progress,
     )

@@ -206,7 +206,7 @@ def dataset_of(upload: Upload, meaning: Meaning, opened: Dataset | None = None) 
     """
     if upload.dataset is not None:
         return upload.dataset
-    frames = [_with_elements(frame, meaning.elements, upload) for frame in upload.frames]
+    frames = [with_elements(frame, meaning.elements, upload) for frame in upload.frames]
     structures, crystals = _divided(frames, meaning.crystal, opened)
     if not structures:
         raise InputError(f"{upload.name!r} holds no structures beside its perfect crystal; add some")
@@ -329,7 +329,14 @@ def _warnings(upload):
         yield "some structures are periodic and some are not"
 
 
-def _with_elements(frame, elements, upload):
+def with_elements(frame: Atoms, elements: Sequence[str], upload: Upload) -> Atoms:
+    """A copy of a structure of an upload, its LAMMPS types replaced by elements where the file names none.
+
+    Raises
+    ------
+    InputError
+        If elements are needed and there is not one for each type.
+    """
     frame = frame.copy()
     if upload.needs_elements:
         types = upload.types

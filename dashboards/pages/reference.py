@@ -1,17 +1,7 @@
-"""The Reference page: the exact entropy of one structure, built, uploaded or taken from the dataset, beside the model's.
-
-The dense diagonalisation behind it costs
-
-    t ~ t_0 (N / N_0)^3,     memory = 3 (3 N)^2 x 8 bytes
-
-for N atoms: the dynamical matrix is overwritten by its eigenvectors, and the divide-and-conquer algorithm works in two more
-arrays of its size. The total alone takes one Cholesky factorisation in place, and from `GREEN_FROM` atoms on the crystal's Green's
-function, whose cost hardly grows.
-"""
+"""The Reference page: the exact entropy of one structure, built, uploaded or taken from the dataset, beside the model's."""
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,9 +10,9 @@ import panel_material_ui as pmui
 from ase import Atoms
 
 from dashboards import tasks
+from dashboards.exact_methods import DIAGONALISATION, EXACT_METHODS, ExactMethod
 from dashboards.figures.spectrum import spectrum_figure
 from dashboards.figures.thermodynamics import QUANTITIES, formation_curves, thermodynamics_figure
-from dashboards.limits import limit
 from dashboards.pages.atoms_panel import AtomsPanel
 from dashboards.pages.examiner import UNDER_WAY
 from dashboards.pages.job_bar import JobBar
@@ -33,25 +23,14 @@ from dashboards.plain_text import plain
 from dashboards.session import Session
 from dashboards.state import Fit
 from dashboards.tasks import Reference, crystal_of
-from dashboards.time_left import duration
 from ldml.dataset import Dataset, Entry
 from ldml.entropy import Spectrum
-from ldml.entropy.formation import GREEN_FROM
 from ldml.errors import InputError, NotAMinimumError, UnrelaxedError
 from ldml.point_defects import WignerSeitz, defect_positions, distance_to_defects
 from ldml.potentials import POTENTIALS, get_potential, perfect_crystal
 from ldml.structures import DUMBBELL_AXES, interstitial_cluster, strained, vacancy_cluster
 
 MAX_UPLOAD_BYTES = 100_000_000
-MEASURED_SECONDS, MEASURED_ATOMS = 5.0, 1024
-"""Of the diagonalisation with eigenvectors, one idle core."""
-TOTAL_SECONDS, GREEN_SECONDS, GREEN_BYTES = 0.3, 6.0, 0.8e9
-"""Of a total: by factorisation of `MEASURED_ATOMS`, by the Green's function at any size."""
-MEMORY_SHARE = 0.8
-"""Of the machine's memory, at most this much for one computation."""
-FULL, TOTAL = "S_f, every S_i and the spectrum", "S_f alone"
-LARGEST = {FULL: 10, TOTAL: 20}
-"""Unit cells along an edge on offer."""
 SPECTRUM = "Spectrum"
 """What is drawn below the numbers, beside the functions of temperature."""
 CRYSTALLINE = [name for name, kind in POTENTIALS.items() if kind.lattice is not None]
@@ -108,42 +87,6 @@ def checked_candidate(name: str, atoms: Atoms, potential) -> Candidate:
     potential = get_potential(potential)
     potential.check(atoms)
     return Candidate(name, atoms, crystal_of(atoms, potential))
-
-
-def cost(n_atoms: int, detail: str = FULL) -> tuple[float, float]:
-    """Estimated seconds and bytes of the computation for `n_atoms`."""
-    matrix = (3 * n_atoms) ** 2 * 8.0
-    if detail == FULL:
-        return MEASURED_SECONDS * (n_atoms / MEASURED_ATOMS) ** 3, 3.0 * matrix
-    if n_atoms >= GREEN_FROM:
-        return GREEN_SECONDS, GREEN_BYTES
-    return TOTAL_SECONDS * (n_atoms / MEASURED_ATOMS) ** 3, matrix
-
-
-def cost_sentence(n_atoms: int, detail: str = FULL) -> str:
-    """The estimate in words."""
-    seconds, size = cost(n_atoms, detail)
-    memory = f"{size / 1e6:.0f} MB" if size < 1e9 else f"{size / 1e9:.1f} GB"
-    time = duration(seconds)
-    return f"{n_atoms:,} atoms: estimated {time} on an idle core and {memory} of memory; relaxation adds a few seconds."
-
-
-def too_large(n_atoms: int, detail: str = FULL) -> str:
-    """Why a structure is too large for this machine or its server; empty when it is not."""
-    allowed = limit("LDML_APP_MAX_ATOMS")
-    if allowed and n_atoms > allowed:
-        return f"{n_atoms:,} atoms are more than the {allowed:,} this server computes; choose a smaller cell."
-    try:
-        memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (AttributeError, ValueError, OSError):  # a system that does not tell
-        return ""
-    _, size = cost(n_atoms, detail)
-    if size <= MEMORY_SHARE * memory:
-        return ""
-    return (
-        f"{n_atoms:,} atoms need {size / 1e9:.1f} GB and this machine has {memory / 1e9:.1f} GB; choose a smaller cell"
-        f"{'' if detail == TOTAL else ', or S_f alone'}."
-    )
 
 
 def model_answer(fit: Fit | None, reference: Reference) -> ModelAnswer:
@@ -299,14 +242,18 @@ class ReferencePage:
             label="Dumbbell axis", options={f"<{axis}>": axis for axis in DUMBBELL_AXES}, value="110", **wide
         )
         self._repeats = pmui.IntSlider(
-            label="Cell size (unit cells along an edge)", start=4, end=LARGEST[FULL], value=4, **slider
+            label="Cell size (unit cells along an edge)",
+            start=4,
+            end=EXACT_METHODS[DIAGONALISATION].largest,
+            value=4,
+            **slider,
         )
         self._strain = pmui.FloatSlider(
             label="Isotropic strain (%)", start=-3.0, end=3.0, step=0.5, value=0.0, **slider
         )
         self._upload = pmui.FileInput(
-            label="Extended XYZ file",
-            accept=".extxyz,.xyz",
+            label="Structure file",
+            description="Extended XYZ, LAMMPS data or dump, POSCAR and others",
             max_file_size=MAX_UPLOAD_BYTES,
             chunk_size=2_000_000,
             variant="outlined",
@@ -325,7 +272,8 @@ class ReferencePage:
             description="Of the classical entropies. S_f in the default convention does not depend on it.",
             **wide,
         )
-        self._detail = pmui.Select(label="Result", options=[FULL, TOTAL], value=FULL, **wide)
+        self._method = pmui.Select(label="Method", options=list(EXACT_METHODS), value=DIAGONALISATION, **wide)
+        self._yields = caption("")
         self._plotted = pmui.RadioButtonGroup(
             label="Plot",
             options=[SPECTRUM, *QUANTITIES],
@@ -367,7 +315,7 @@ class ReferencePage:
         for widget in built_from:
             widget.param.watch(lambda event: self._prepare(), "value")
         self._upload.param.watch(self._take_upload, "value")
-        self._detail.param.watch(lambda event: self._choose_detail(), "value")
+        self._method.param.watch(lambda event: self._choose_method(), "value")
         self._plotted.param.watch(lambda event: self._draw_plot(), "value")
         self._run_button.on_click(self._run)
         self._offer_button.on_click(self._relax_and_run)
@@ -389,7 +337,8 @@ class ReferencePage:
             self._upload_form,
             self._note,
             self._potential,
-            self._detail,
+            self._method,
+            self._yields,
             self._temperature,
             self._relax,
             self._run_button,
@@ -432,8 +381,12 @@ class ReferencePage:
         self._relax.value = self._source.value == BUILD  # what is built is a start, what others bring may be a minimum
         self._prepare()
 
-    def _choose_detail(self):
-        largest = LARGEST[self._detail.value]
+    @property
+    def _way(self) -> ExactMethod:
+        return EXACT_METHODS[self._method.value]
+
+    def _choose_method(self):
+        largest = self._way.largest
         self._settling = True
         try:
             self._repeats.param.update(end=largest, value=min(self._repeats.value, largest))
@@ -442,7 +395,7 @@ class ReferencePage:
         self._prepare()
 
     def _follow_dataset(self):
-        if self._source.value == DATASET and self._state.page == "Reference":
+        if self._source.value == DATASET and self._state.is_in_view("Reference"):
             self._prepare()
 
     async def _take_upload(self, event):
@@ -451,7 +404,9 @@ class ReferencePage:
         content, name = event.new, self._upload.filename
         self._upload.clear()
         with self._session.reporting("Upload"):
-            frames = await self._job_bar.run(tasks.parse_upload, content, name, title=f"Reading {name}")
+            frames = await self._job_bar.run(
+                tasks.parse_upload, content, name, self._potential.value, title=f"Reading {name}"
+            )
             checked_candidate(name, frames[0], self._potential.value)
             self._frames, self._file = frames, name
             self._settling = True
@@ -472,9 +427,10 @@ class ReferencePage:
         with self._session.reporting("Structure"):
             self._candidate, why = self._described()
         n_atoms = 0 if self._candidate is None else len(self._candidate.atoms)
-        refusal = too_large(n_atoms, self._detail.value)
+        refusal = self._way.refusal(n_atoms)
+        self._yields.object = f"Gives {self._way.yields}."
         self._note.param.update(object=plain(why), visible=bool(why))
-        self._estimate.object = refusal or (cost_sentence(n_atoms, self._detail.value) if n_atoms else "")
+        self._estimate.object = refusal or (self._way.cost_sentence(n_atoms) if n_atoms else "")
         self._run_button.disabled = not n_atoms or bool(refusal)
         if self._candidate is not None:
             self._turn_picture(INPUT)
@@ -507,8 +463,13 @@ class ReferencePage:
         with self._session.reporting(_JOB):
             if self._temperature.value is None:
                 raise InputError("the temperature is empty; enter a number of kelvin")
-            total_only = self._detail.value == TOTAL
-            options = (self._potential.value, self._relax.value, self._temperature.value, total_only)
+            options = (
+                self._potential.value,
+                self._relax.value,
+                self._temperature.value,
+                self._way.name,
+                self._way.local,
+            )
             try:
                 await self._compute(candidate, options)
             except UnrelaxedError as error:

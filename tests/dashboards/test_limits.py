@@ -2,8 +2,8 @@
 
 import pytest
 
+from dashboards.exact_methods import DIAGONALISATION, EXACT_METHODS
 from dashboards.limits import limit
-from dashboards.pages.reference import too_large
 from dashboards.uploads import most_bytes
 from ldml.errors import InputError
 
@@ -24,8 +24,9 @@ def test_a_limit_that_is_none_is_refused(text, monkeypatch):
 
 def test_larger_structures_than_the_server_computes_are_refused(monkeypatch):
     monkeypatch.setenv("LDML_APP_MAX_ATOMS", "500")
-    assert too_large(500) == ""
-    assert "more than the 500 this server computes" in too_large(501)
+    method = EXACT_METHODS[DIAGONALISATION]
+    assert method.refusal(500) == ""
+    assert "more than the 500 this server computes" in method.refusal(501)
 
 
 def test_a_visitor_has_so_many_jobs(session, monkeypatch):

@@ -7,34 +7,29 @@ from dataclasses import replace
 import ase.io
 import numpy as np
 import pytest
+from ase.geometry import find_mic
 
 import ldml
 from dashboards import tasks
+from dashboards.exact_methods import DIAGONALISATION, EXACT_METHODS, GREEN
 from dashboards.figures.thermodynamics import QUANTITIES, formation_curves
-from dashboards.pages import reference as reference_module
 from dashboards.pages.examiner import UNDER_WAY
 from dashboards.pages.numbers import number
 from dashboards.pages.reference import (
     BUILD,
     DATASET,
-    FULL,
     INPUT,
     INTERSTITIALS,
-    LARGEST,
     RESULT,
     SPECTRUM,
-    TOTAL,
     UPLOAD,
     VACANCIES,
     ReferencePage,
     build_defect,
     checked_candidate,
-    cost,
-    cost_sentence,
     keep_descriptors,
     model_answer,
     spectra,
-    too_large,
     with_reference,
 )
 from dashboards.state import default_descriptor, fit_model
@@ -87,7 +82,7 @@ def test_an_answer_found_before_the_page_was_there_is_shown_and_not_computed_ane
 
 
 def test_the_total_alone_is_the_same_and_has_no_shares(shown, vacancy_reference, vacancy4):
-    total = tasks.reference(NULL_PROGRESS, vacancy4, "Fe-AM04", False, 300.0, True)
+    total = tasks.reference(NULL_PROGRESS, vacancy4, "Fe-AM04", False, 300.0, "cholesky", False)
     assert total.formation.value == pytest.approx(vacancy_reference.formation.value, abs=1e-8)
     assert total.formation.local is None
     shown._state.reference = total
@@ -99,16 +94,29 @@ def test_the_total_alone_is_the_same_and_has_no_shares(shown, vacancy_reference,
     assert shown._plot.visible
 
 
-def test_the_total_alone_allows_larger_cells(shown):
-    assert shown._repeats.end == LARGEST[FULL]
-    shown._detail.value = TOTAL
+def test_cheaper_methods_allow_larger_cells(shown):
+    dense, green = EXACT_METHODS[DIAGONALISATION], EXACT_METHODS[GREEN]
+    assert shown._repeats.end == dense.largest
+    shown._method.value = GREEN
+    assert "S_f alone" in shown._yields.object
     shown._repeats.value = 16
     assert "8,191 atoms" in shown._estimate.object
     assert not shown._run_button.disabled
-    shown._detail.value = FULL
-    assert shown._repeats.value == LARGEST[FULL]
-    assert cost(1023, TOTAL)[0] < cost(1023, FULL)[0]
-    assert cost(100_000, TOTAL) == cost(10_000, TOTAL)
+    shown._method.value = DIAGONALISATION
+    assert shown._repeats.value == dense.largest
+    assert green.cost(100_000) == green.cost(10_000)
+    assert green.cost(10_000)[1] < dense.cost(10_000)[1]
+
+
+@pytest.mark.parametrize("name", EXACT_METHODS)
+def test_each_method_gives_the_same_total_and_what_it_promises(name, vacancy_reference, vacancy4):
+    method = EXACT_METHODS[name]
+    found = tasks.reference(NULL_PROGRESS, vacancy4, "Fe-AM04", False, 300.0, method.name, method.local)
+    assert found.formation.value == pytest.approx(vacancy_reference.formation.value, abs=1e-6)
+    assert (found.formation.local is not None) is method.local
+    assert (found.formation.defect.frequencies is not None) is method.spectrum
+    if method.local:
+        assert found.formation.local == pytest.approx(vacancy_reference.formation.local, abs=2e-6)
 
 
 def test_functions_of_temperature_are_drawn(shown, vacancy_reference):
@@ -188,7 +196,7 @@ def test_the_form_makes_the_candidate(shown):
     assert len(shown._candidate.atoms) == 252
     assert shown._candidate.name == "I2 <111> 5a0"
     assert shown._axis.visible
-    assert cost_sentence(252) == shown._estimate.object
+    assert EXACT_METHODS[DIAGONALISATION].cost_sentence(252) == shown._estimate.object
     assert shown._relax.value
 
 
@@ -248,37 +256,28 @@ def test_a_bad_upload_is_explained_and_everything_stays(sentence, shown, vacancy
     assert not shown._run_button.disabled
 
 
+@pytest.mark.parametrize(("format", "name"), [("vasp", "POSCAR"), ("lammps-data", "v1.lmp")])
+def test_other_formats_are_read_and_types_of_lammps_are_the_potentials_element(format, name, shown, vacancy4):
+    text = io.StringIO()
+    ase.io.write(text, vacancy4, format=format)
+    upload(shown, text.getvalue().encode(), name)
+    assert set(shown._candidate.atoms.numbers) == {26}
+    _, apart = find_mic(shown._candidate.atoms.positions - vacancy4.positions, vacancy4.cell)
+    assert apart.max() < 1e-6
+
+
+def test_a_dataset_is_sent_to_the_data_page(shown, messages, linear_dataset, tmp_path):
+    linear_dataset.save(tmp_path / "mine.h5")
+    upload(shown, (tmp_path / "mine.h5").read_bytes(), "mine.h5")
+    assert "open it on the Data page" in messages()[0]
+
+
 def test_no_upload_is_no_structure(shown):
     shown._source.value = UPLOAD
     assert shown._candidate is None
     assert "Upload" in shown._note.object
     shown._source.value = BUILD
     assert not shown._run_button.disabled
-
-
-# --- its cost
-
-
-def test_the_cost_is_that_of_the_measured_size_and_grows_as_stated():
-    seconds, size = cost(1024)
-    assert seconds == reference_module.MEASURED_SECONDS
-    assert size == 3 * (3 * 1024) ** 2 * 8
-    assert cost(2048)[0] == pytest.approx(8 * seconds)
-    assert cost(2048)[1] == pytest.approx(4 * size)
-
-
-def test_the_estimate_in_words():
-    assert "under a second" in cost_sentence(127)
-    assert "about 5 s" in cost_sentence(1024)
-    assert "226 MB" in cost_sentence(1024)
-    assert "min" in cost_sentence(3456)
-    assert "estimated" in cost_sentence(10)
-
-
-def test_what_does_not_fit_the_machine_is_not_offered(monkeypatch):
-    monkeypatch.setattr(reference_module.os, "sysconf", lambda name: 1_000_000 if name == "SC_PHYS_PAGES" else 4096)
-    assert too_large(1024) == ""
-    assert "choose a smaller cell" in too_large(4000)
 
 
 # --- running it
