@@ -14,7 +14,6 @@ from pathlib import Path
 
 import panel as pn
 import panel_material_ui as pmui
-from panel.io.resources import get_dist_path
 from panel.util import edit_readonly
 from threadpoolctl import threadpool_limits
 
@@ -32,6 +31,7 @@ from dashboards.pages.teach import TeachPage
 from dashboards.pages.undo_bar import undo_bar
 from dashboards.session import Session, is_at_hand, shared_dataset
 from dashboards.state import DEFAULT_SEED, DEFAULT_TEST_PROPORTION, default_descriptor, remembered_fit
+from dashboards.style_sheets import keep_style_sheets_here
 from dashboards.units import units_of
 from dashboards.url_state import query_from, query_of, restore, search_of, view_of
 from ldml.errors import InputError
@@ -69,7 +69,7 @@ def create_app(session: Session | None = None) -> pmui.Page:
     deliver_all()
     mark_once()
     _keep_to_one_core()
-    _keep_style_sheets_here()
+    keep_style_sheets_here()
     session = Session() if session is None else session
     pn.state.on_session_destroyed(lambda context: session.close())
     view = view_of({} if pn.state.location is None else query_from(pn.state.location.search))
@@ -127,12 +127,6 @@ def status_line(dataset, fit, selected, opening="", whole=None) -> str:
 def _keep_to_one_core():
     """The server's own sums are short, and threads that wait for one another are slow beside workers and a browser."""
     threadpool_limits(limits=1, user_api="blas")
-
-
-def _keep_style_sheets_here():
-    """Style sheets come from this server also where a session begins without a page, as when a browser finds its own gone."""
-    if pn.state.curdoc is not None:
-        pn.state.curdoc.template_variables.setdefault("dist_url", get_dist_path())
 
 
 def _open_first_dataset(session, source, view):

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from ldml.entropy import bulk_entropy, formation_entropy, harmonic_entropy
     from ldml.errors import InputError
     from ldml.evaluation.splits import SplitCurve, split_curve
-    from ldml.jupyter import view
+    from ldml.jupyter import pages, view
     from ldml.potentials import get_potential
     from ldml.regression import LDML, load_model
     from ldml.relaxation import relax
@@ -33,6 +33,7 @@ _HOME = {
     "harmonic_entropy": "ldml.entropy",
     "load_dataset": "ldml.dataset",
     "load_model": "ldml.regression",
+    "pages": "ldml.jupyter",
     "relax": "ldml.relaxation",
     "split_curve": "ldml.evaluation.splits",
     "view": "ldml.jupyter",
@@ -51,6 +52,7 @@ __all__ = [
     "harmonic_entropy",
     "load_dataset",
     "load_model",
+    "pages",
     "relax",
     "split_curve",
     "view",

@@ -1,7 +1,8 @@
-"""Atoms in three dimensions in a notebook, coloured by a scalar of each atom: `ldml.view`.
+"""In a notebook: atoms in three dimensions, coloured by a scalar of each (`ldml.view`), and the dashboard's pages one by one
+(`ldml.pages`).
 
-The picture is nglview's where that is installed and a notebook is there to show it, else that of the dashboard; both draw with
-NGL. Neither is imported before it is needed, and the library works without them.
+The picture of `view` is nglview's where that is installed and a notebook is there to show it, else that of the dashboard; both
+draw with NGL. Neither is imported before it is needed, and the library works without them.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from importlib.util import find_spec
 import numpy as np
 from ase import Atoms
 
+from ldml.dataset import Dataset, load_dataset
 from ldml.errors import InputError
 
 BACKENDS = ("auto", "nglview", "panel")
@@ -66,16 +68,49 @@ def view(
     """
     if backend not in BACKENDS:
         raise InputError(f"backend {backend!r} is unknown; choose one of {', '.join(BACKENDS)}")
-    needed = ["dashboards", "panel", *(["nglview"] if backend == "nglview" else [])]
-    missing = [name for name in needed if find_spec(name) is None]
-    if missing:
-        raise InputError(f"ldml.view needs {' and '.join(missing)}; install the extra 'app': pip install 'ldml[app]'")
+    _check_installed("ldml.view", *(["nglview"] if backend == "nglview" else []))
     from dashboards.viewer.notebook import show
 
     values = None if color is None else _values(structure, color)
     return show(
         structure, values, bulk=bulk, title=title, palette=palette, limits=limits, height=height, backend=backend
     )
+
+
+def pages(data: Dataset | str):
+    """The pages of the dashboard over one dataset, each to be shown by itself in a notebook.
+
+    Parameters
+    ----------
+    data : Dataset or str
+        Or the name of one of the sample data, or a path.
+
+    Returns
+    -------
+    dashboards.apart.Pages
+        Its attributes ``data``, ``model``, ``splits``, ``structure``, ``reference``, ``scaling`` and ``teach`` display
+        themselves as the last line of a cell. They share one state: a point tapped in one is the structure in view in another.
+
+    Raises
+    ------
+    InputError
+        If the dataset cannot be opened, or what draws is not installed.
+
+    Examples
+    --------
+    >>> pages = ldml.pages("fe-am04-8a0")  # doctest: +SKIP
+    >>> pages.model  # doctest: +SKIP
+    """
+    _check_installed("ldml.pages")
+    from dashboards.apart import Pages
+
+    return Pages(data if isinstance(data, Dataset) else load_dataset(data))
+
+
+def _check_installed(wanting, *more):
+    missing = [name for name in ("dashboards", "panel", *more) if find_spec(name) is None]
+    if missing:
+        raise InputError(f"{wanting} needs {' and '.join(missing)}; install the extra 'app': pip install 'ldml[app]'")
 
 
 def _values(structure, color):

@@ -186,7 +186,7 @@ class LinkedPlots:
     @in_order
     def _mark_selected(self):
         plot = self._plots.get("landscape")
-        if plot is not None and self._state.page == "Data":  # out of sight it would be drawn nevertheless
+        if plot is not None and self._state.is_in_view("Data"):  # out of sight it would be drawn nevertheless
             plot.mark(self._state.selected if self._state.selected >= 0 else None)
 
     def _tapped(self, index):

@@ -404,7 +404,7 @@ class ModelPage:
     @in_order
     def _mark_selected(self):
         fit, selected = self._state.fit, self._state.selected
-        if self._figure is None or fit is None or self._state.page != "Model":
+        if self._figure is None or fit is None or not self._state.is_in_view("Model"):
             return  # a plot out of sight is drawn nevertheless, before what is in sight
         if not 0 <= selected < len(self._state.dataset):
             mark(self._figure, None, None)

@@ -92,7 +92,7 @@ class SplitsPage:
         self._state.param.watch(lambda event: self._abandon(), "dataset")
         self._state.param.watch(lambda *events: self._show_answer(), list(NO_SPLITS))
         self._state.param.watch(lambda event: self._fit_changed(), "fit")
-        if self._state.page == "Splits":  # of a link
+        if self._state.is_in_view("Splits"):  # of a link, or in a notebook
             pn.state.onload(self._answer_by_itself)
 
     @property

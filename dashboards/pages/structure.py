@@ -252,7 +252,7 @@ class StructurePage:
                 "No structures yet. Open a dataset on the **Data** page; its structures appear here in 3D."
             )
             return
-        if self._state.page != "Structure" or not self._stale:
+        if not self._state.is_in_view("Structure") or not self._stale:
             return
         if not 0 <= self._state.selected < len(data):
             self._state.select(int(data.has_local.argmax()))  # the first with exact local entropies, else the first
@@ -364,7 +364,7 @@ class StructurePage:
             self._following = False
 
     def _take_frame(self, event):
-        if not self._following and event.new is not None and event.new >= 0 and self._state.page == "Structure":
+        if not self._following and event.new is not None and event.new >= 0 and self._state.is_in_view("Structure"):
             self._state.select(event.new)
 
     def _choose_comparison(self, event):

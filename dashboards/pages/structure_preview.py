@@ -72,7 +72,7 @@ class StructurePreview:
         self._panel.view.reveal()
 
     def _refresh(self):
-        if not self._view.visible or self._state.page != self._page:
+        if not self._view.visible or not self._state.is_in_view(self._page):
             return
         obstacle = self._why_not()
         self._obstacle.param.update(object=obstacle, visible=bool(obstacle))

@@ -78,7 +78,7 @@ class StructureTable:
         self._show_selected()
 
     def _show_selected(self):
-        if self._state.page != "Data":
+        if not self._state.is_in_view("Data"):
             return  # a table out of sight would show the rows of one page under the number of another
         rows = np.flatnonzero(self._table.value.index == self._state.selected).tolist()
         if self._table.selection != rows:

@@ -19,6 +19,7 @@ from ldml.errors import InputError
 
 _BUNDLE = Path(__file__).with_name("ngl_atoms.bundle.js")
 _RADIUS = 0.30  # of the distance between neighbours: atoms that touch have 0.5 and hide the crystal
+_SAID_BY_BROWSER = ("picked", "selected", "status", "image")
 
 
 class AtomsView(JSComponent):
@@ -151,6 +152,10 @@ class AtomsView(JSComponent):
     @param.depends("palette", "limits", watch=True)
     def _set_lut(self):
         self.lut = lookup_table(self.palette, self.limits).ravel()
+
+    def _process_property_change(self, msg):
+        """What the browser has to say; a notebook sends back what it was told as well, arrays and tuples as lists."""
+        return super()._process_property_change({name: new for name, new in msg.items() if name in _SAID_BY_BROWSER})
 
     def _colouring(self, values, n_atoms, palette, limits):
         palette = self.palette if palette is None else palette

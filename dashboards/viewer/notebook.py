@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import panel as pn
 
+from dashboards.style_sheets import keep_style_sheets_here
 from dashboards.viewer.atoms_view import AtomsView
 from dashboards.viewer.colour_bar import colour_bar, colour_bar_html
 from dashboards.viewer.palettes import default_limits, hex_colours, scale_entries
@@ -70,6 +71,7 @@ def _defects(atoms, bulk):
 def _by_panel(atoms, values, ghosts, near, title, palette, limits, height):
     if not pn.extension._loaded:
         pn.extension(inline=True)  # nothing is fetched from elsewhere
+    keep_style_sheets_here()
     view = AtomsView(height=height, sizing_mode="stretch_width", max_width=800)
     sizes = None if near is None else np.where(near, NEAR, FAR)
     view.show(atoms, values, ghosts=ghosts, sizes=sizes, palette=palette, limits=limits)
