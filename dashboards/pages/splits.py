@@ -91,7 +91,7 @@ class SplitsPage:
         self._state.param.watch(self._page_turned, "page")
         self._state.param.watch(lambda event: self._abandon(), "dataset")
         self._state.param.watch(lambda *events: self._show_answer(), list(NO_SPLITS))
-        self._state.param.watch(lambda event: self._fit_changed(), "fit")
+        self._state.param.watch(self._fit_changed, "fit")
         if self._state.is_in_view("Splits"):  # of a link, or in a notebook
             pn.state.onload(self._answer_by_itself)
 
@@ -103,10 +103,12 @@ class SplitsPage:
         for bar in self._bars.values():
             bar.abandon()
 
-    def _fit_changed(self):
-        """An answer about the same rows stays as it is drawn."""
+    async def _fit_changed(self, event):
+        """An answer about the same rows stays as it is drawn; a page that a link opens can be there before its model."""
         if self._state.fit is None or self._asked.answer(self._state) is None:
             self._show_answer()
+        if self._state.is_in_view("Splits"):
+            await self._answer_by_itself()
 
     async def _page_turned(self, event):
         if event.new == "Splits":

@@ -114,8 +114,19 @@ def test_answers_are_remembered_by_the_content_of_the_rows(shown, session, linea
     asyncio.run(shown.run())
     assert len(session.runner.jobs) == n_jobs + 1
     assert (session.state.split_curve.rmse_test != answer.rmse_test).any()
+    session.state.page = "Data"
     session.state.open_dataset(linear_dataset.subset(range(20)))
     assert ANSWERS.latest(session.state.fit.content, "Split curve") is None
+
+
+def test_a_page_that_a_link_opens_answers_when_its_model_comes(session, linear_dataset):
+    session.state.page = "Splits"
+    session.state.open_dataset(linear_dataset.subset(range(len(linear_dataset))))
+    page = SplitsPage(session)
+    assert session.state.fit is None
+    session.model_page = ModelPage(session)  # made after the page in sight
+    assert session.state.split_curve is not None
+    assert page._results.visible
 
 
 def test_the_oldest_answers_are_forgotten():
