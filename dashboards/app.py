@@ -111,13 +111,15 @@ def status_line(dataset, fit, selected, opening="", whole=None) -> str:
     if dataset is None:
         return "No dataset is open; choose or upload one under Data."
     share = "" if whole is None else f" of {len(whole):,}"
-    parts = [f"<b>{html.escape(dataset.name)}</b>, {len(dataset):,}{share} structures"]
+    structures = "structure" if len(dataset) == 1 and whole is None else "structures"
+    parts = [f"<b>{html.escape(dataset.name)}</b>, {len(dataset):,}{share} {structures}"]
     if fit is None:
         parts.append("no model fitted")
     else:
         model = describe_descriptor(fit.model.descriptor, length=units_of(dataset).length)
         error = f"test RMSE <b>{fit.rmse(fit.test):.3f} k<sub>B</sub></b>"
-        parts.append(f"{html.escape(model)}, {error}")
+        elsewhere = "" if fit.speaks_of(dataset) else f"model of {html.escape(fit.data.name)}: "
+        parts.append(f"{elsewhere}{html.escape(model)}, {error}")
     if 0 <= selected < len(dataset):
         parts.append(f"in view: <b>{html.escape(str(dataset.names[selected]))}</b>")
     return " &nbsp;·&nbsp; ".join(parts)

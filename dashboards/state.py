@@ -18,7 +18,7 @@ import numpy as np
 import param
 
 from dashboards.tasks import Coverage, LocalScore, Reference, Rows
-from ldml.dataset import Dataset
+from ldml.dataset import Dataset, Entry
 from ldml.descriptors import get_descriptor
 from ldml.errors import InputError
 from ldml.evaluation.class_matrix import ClassMatrix
@@ -123,6 +123,16 @@ class Fit:
             return float("nan")
         return float(np.mean(np.abs(self.predicted - self.true)[which] <= self.half_width[which]))
 
+    def place_of(self, entry: Entry) -> int | None:
+        """Index of a structure among those of the fit; None of one it does not know, whatever its name."""
+        found = np.flatnonzero(self.data.names == entry.name)
+        return int(found[0]) if len(found) and self.data.entries[found[0]] is entry else None
+
+    def speaks_of(self, data: Dataset) -> bool:
+        """Whether structures of a dataset are among those fitted or held out; else the model was made elsewhere."""
+        known = set(map(id, data.entries))
+        return any(id(entry) in known for entry in self.data.entries)
+
     def rmse(self, which: np.ndarray) -> float:
         """RMSE (Eq. 22) over a boolean mask of structures, k_B."""
         return rmse(self.true[which], self.predicted[which])
@@ -196,8 +206,13 @@ class AppState(param.Parameterized):
         return page == self.page or page in self.apart
 
     def open_dataset(self, data: Dataset) -> None:
-        """Show another dataset; what was computed from the old one goes with it."""
-        self.param.update(dataset=data, whole=None, selected=-1, fit=None, models=[], last_step=None, **NO_SPLITS)
+        """Show another dataset; what was computed from the old one goes with it.
+
+        The model stays where it is all there is to ask: no entropy of the new one is known, and it has no other elements.
+        """
+        kept = self.fit if self.fit is not None and _has_only_questions(data, self.fit.data) else None
+        models = [] if kept is None else [kept]
+        self.param.update(dataset=data, whole=None, selected=-1, fit=kept, models=models, last_step=None, **NO_SPLITS)
 
     def extend_dataset(self, data: Dataset, index: int) -> None:
         """Show the dataset with a structure added, which comes into view; `undo` shows it without."""
@@ -275,6 +290,15 @@ class AppState(param.Parameterized):
     def select(self, index: int, *, show: bool = False) -> None:
         """Bring structure `index` into view; with `show`, turn to its page as well."""
         self.param.update(selected=int(index), page="Structure" if show else self.page)
+
+
+def _has_only_questions(data, learned_from):
+    """Whether no entropy of a dataset is known, and all its elements are in another."""
+    return not np.isfinite(data.formation_entropy).any() and _elements(data) <= _elements(learned_from)
+
+
+def _elements(data):
+    return {int(number) for atoms in (*data.bulks, *data) for number in np.unique(atoms.numbers)}
 
 
 class Answers:

@@ -254,7 +254,10 @@ def unlabelled(upload: Upload, meaning: Meaning) -> str:
     else:
         known = next((f.n for f in upload.fields if f.name == meaning.entropy), 0)
         n = len(upload.structures) - known
-    return f"{n:,} structures have no S_f: they can be looked at and predicted, not learned from" if n > 0 else ""
+    if n <= 0:
+        return ""
+    them = "1 structure has no S_f: it" if n == 1 else f"{n:,} structures have no S_f: they"
+    return f"{them} can be looked at and predicted, not learned from"
 
 
 def _read_hdf5(progress, path, name):

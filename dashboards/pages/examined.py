@@ -212,11 +212,11 @@ def crystal_for(data: Dataset, entry: Entry) -> Atoms | None:
     return None if len(data.bulks) == 1 else data.bulks[entry.bulk]
 
 
-def predicted_total(fit: Fit | None, name: str, learned: np.ndarray | None) -> float | None:
+def predicted_total(fit: Fit | None, entry: Entry, learned: np.ndarray | None) -> float | None:
     """Learned S_f of a structure, k_B: from the fit, which knows it before the shares are, else their sum."""
-    places = [] if fit is None else np.flatnonzero(fit.data.names == name)
-    if len(places):
-        return float(fit.predicted[places[0]])
+    place = None if fit is None else fit.place_of(entry)
+    if place is not None:
+        return float(fit.predicted[place])
     return None if learned is None else float(learned.sum())
 
 
@@ -240,14 +240,14 @@ def remarks(data: Dataset, entry: Entry) -> list[tuple[str, str]]:
     return known
 
 
-def role_in_fit(fit: Fit | None, name: str) -> str:
+def role_in_fit(fit: Fit | None, entry: Entry) -> str:
     """ "held out (test)", "training", or that the fit did not know the structure."""
     if fit is None:
         return "no model yet"
-    places = np.flatnonzero(fit.data.names == name)
-    if not len(places):
+    place = fit.place_of(entry)
+    if place is None:
         return "not used"
-    return "held out (test)" if fit.test[places[0]] else "training"
+    return "held out (test)" if fit.test[place] else "training"
 
 
 def frames(data: Dataset, i: int) -> list[tuple[str, int]]:

@@ -32,6 +32,7 @@ from dashboards.pages.layout import (
     table_html,
     table_pane,
 )
+from dashboards.pages.predictions import Predictions, compute_missing, missing_parts
 from dashboards.pages.structure_preview import StructurePreview
 from dashboards.session import Session
 from dashboards.state import (
@@ -79,6 +80,7 @@ class ModelPage:
         self._job_bar = JobBar(session)
         self._form = DescriptorForm(default_descriptor())
         self._kept = KeptModels(session)
+        self._predictions = Predictions(session)
         self._preview: StructurePreview | None = None  # made on demand, it takes 3 to 4 MB of the server
         self._work = caption("")
         self._make_widgets()
@@ -113,7 +115,9 @@ class ModelPage:
             ),
             margin=0,
         )
-        results = pn.Column(self._job_bar.view(), self._empty, self._results, self._kept.view(), margin=0)
+        results = pn.Column(
+            self._job_bar.view(), self._empty, self._predictions.view(), self._results, self._kept.view(), margin=0
+        )
         return columns((controls, 0, CONTROLS_WIDTH), (results, 1, 520))
 
     def _make_widgets(self):
@@ -265,10 +269,7 @@ class ModelPage:
             check_cutoff(descriptor, data)
             if self._seed.value is None:
                 raise InputError("the seed of the split is empty; enter a whole number")
-            for part in missing_parts(data, descriptor):
-                title = f"{part.name} of {len(data):,} structures"
-                totals = await self._job_bar.run(tasks.descriptor_totals, data, part.to_dict(), title=title)
-                data.with_features(part, *totals)
+            await compute_missing(data, descriptor, self._job_bar)
             if weight is None:
                 async with self._session.locked():
                     self._fit_totals(descriptor)
@@ -357,17 +358,17 @@ class ModelPage:
 
     @in_order
     def _show_fit(self):
-        fit = self._state.fit
+        fit, data = self._state.fit, self._state.dataset
         self._show_flattery()
-        if fit is not None and fit is self._shown:
+        made_here = fit is not None and fit.speaks_of(data)
+        self._results.visible, self._empty.visible = made_here, fit is None
+        if fit is not None and (fit is self._shown or not made_here):
             return
         self._shown = fit
         for button in (self._download, self._table_download):
             button.disabled = fit is None
-        self._results.visible = fit is not None
-        self._empty.visible = fit is None
         if fit is None:
-            self._empty.object = _what_to_do(self._state.dataset, self._state.last_step is not None)
+            self._empty.object = _what_to_do(data, self._state.last_step is not None)
             self._figure = None
             return
         if fit is not self._own:  # of a link, or kept
@@ -409,11 +410,11 @@ class ModelPage:
         if not 0 <= selected < len(self._state.dataset):
             mark(self._figure, None, None)
             return
-        found = np.flatnonzero(fit.data.names == self._state.dataset.entries[selected].name)
-        if len(found):
-            mark(self._figure, fit.true[found[0]], fit.predicted[found[0]])
-        else:
+        place = fit.place_of(self._state.dataset.entries[selected])
+        if place is None:
             mark(self._figure, None, None)
+        else:
+            mark(self._figure, fit.true[place], fit.predicted[place])
 
     def model_file(self) -> io.BytesIO:
         """The model as `ldml.load_model` reads it."""
@@ -439,11 +440,6 @@ def work_to_do(data: Dataset | None, descriptor: Descriptor) -> str:
         return f"{size}, at hand for all {len(data):,} structures."
     some = "" if missing == descriptor.n_features else f"{missing:,} of them "
     return f"{size}, {some}to compute for {len(data):,} structures; the time is measured on the first. Cancel keeps what is done."
-
-
-def missing_parts(data: Dataset, descriptor: Descriptor) -> list[Descriptor]:
-    """The descriptors side by side in this one, or itself, whose totals are not at hand."""
-    return [part for part in getattr(descriptor, "parts", ()) or (descriptor,) if not data.has_descriptor(part)]
 
 
 def no_modes(data: Dataset) -> str:

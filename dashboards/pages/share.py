@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import io
 
-import numpy as np
 import panel as pn
 import panel_material_ui as pmui
 
@@ -75,8 +74,8 @@ class Share:
     def _selected(self, fit):
         """Index in the fit of the structure in view; -1 if it has none there."""
         data, i = self._state.dataset, self._state.selected
-        found = np.flatnonzero(fit.data.names == data.names[i]) if 0 <= i < len(data) else []
-        return int(found[0]) if len(found) else -1
+        place = fit.place_of(data.entries[i]) if 0 <= i < len(data) else None
+        return -1 if place is None else place
 
     def _offer(self, page, name):
         self._content = page

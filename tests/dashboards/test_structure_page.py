@@ -246,10 +246,11 @@ def test_an_unknown_potential_is_said(in_view, session, messages, linear_dataset
 
 def test_the_role_in_the_fit(linear_dataset):
     fit = fit_model(linear_dataset, default_descriptor(), test_proportion=0.25, seed=0)
-    roles = [role_in_fit(fit, name) for name in linear_dataset.names]
+    roles = [role_in_fit(fit, entry) for entry in linear_dataset.entries]
     assert [role == "held out (test)" for role in roles] == fit.test.tolist()
-    assert role_in_fit(fit, "another") == "not used"
-    assert role_in_fit(None, "another") == "no model yet"
+    namesake = replace(linear_dataset.entries[0])
+    assert role_in_fit(fit, namesake) == "not used"
+    assert role_in_fit(None, namesake) == "no model yet"
 
 
 def test_the_defect_is_moved_to_the_middle_as_one_piece(crystal4, vacancy4):
