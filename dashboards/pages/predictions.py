@@ -14,6 +14,8 @@ from dashboards import tasks
 from dashboards.pages.descriptor_form import describe_descriptor
 from dashboards.pages.job_bar import JobBar
 from dashboards.pages.layout import caption, heading
+from dashboards.pages.numbers import MISSING
+from dashboards.pages.structure_table import compact_table
 from dashboards.plain_text import plain
 from dashboards.session import Session
 from dashboards.state import Fit
@@ -22,7 +24,6 @@ from ldml.dataset import Dataset
 from ldml.descriptors import Descriptor
 from ldml.evaluation.protocols import COVERAGE
 
-PAGE_ROWS = 15
 _ACTION = "Predict"
 _HALF_WIDTH = f"± {100 * COVERAGE:g} % (k_B)"
 _OUTSIDE = "outside training"
@@ -41,17 +42,11 @@ class Predictions:
             label="CSV", filename="predictions.csv", callback=self.csv, variant="outlined", size="small", auto=True,
             visible=False, margin=(8, 0),
         )  # fmt: skip
-        self._table = pn.widgets.Tabulator(
+        self._table = compact_table(
             frame_of(None, None),
-            show_index=False,
-            disabled=True,
-            selectable=1,
-            pagination="local",
-            page_size=PAGE_ROWS,
-            formatters=dict.fromkeys((_LEARNED, _HALF_WIDTH), NumberFormatter(format="0.000")),
-            sizing_mode="stretch_width",
+            formatters=dict.fromkeys((_LEARNED, _HALF_WIDTH), NumberFormatter(format="0.000", nan_format=MISSING)),
+            text_align=dict.fromkeys(("atoms", _LEARNED, _HALF_WIDTH), "right"),
             visible=False,
-            margin=(4, 0),
         )
         self._view = pn.Column(
             heading("What the model says of these structures"),
@@ -108,7 +103,7 @@ def frame_of(fit: Fit | None, data: Dataset | None) -> pd.DataFrame:
     """Learned entropies of all structures of a dataset whose descriptors are at hand, with half their intervals."""
     columns = ("structure", "class", "atoms", _LEARNED, _HALF_WIDTH, _OUTSIDE)
     if fit is None or data is None:
-        return pd.DataFrame({name: [] for name in columns})
+        return pd.DataFrame(columns=list(columns))
     model, X = fit.model, data.descriptor_differences(fit.model.descriptor)
     half_width, outside = np.full(len(data), np.nan), np.full(len(data), "–")
     if model.calibration_ is not None:

@@ -205,7 +205,7 @@ class ReferencePage:
     def __init__(self, session: Session):
         self._session = session
         self._state = session.state
-        self._panel = AtomsPanel(height="calc(100vh - 370px)")
+        self._panel = AtomsPanel(height="calc(100vh - 430px)")
         self._plot = pn.pane.Bokeh(sizing_mode="stretch_width", margin=0)
         self._curves: tuple = ()
         self._job_bar = JobBar(session)

@@ -151,12 +151,26 @@ def _told(columns):
 def _empty_table():
     number = NumberFormatter(format="0.000", nan_format=MISSING)
     whole = NumberFormatter(format="0", nan_format=MISSING)
-    return pn.widgets.Tabulator(
+    return compact_table(
         structure_frame(None),
         titles=column_titles(METAL),
         formatters={"S_f": number, "E_f": number, "cell": number, "n_V": whole, "n_I": whole},
         text_align=dict.fromkeys(("S_f", "E_f", "n_V", "n_I", "cell", "atoms", "force"), "right"),
         widths=_WIDTHS,
+    )
+
+
+def compact_table(frame: pd.DataFrame, **options) -> pn.widgets.Tabulator:
+    """A table of structures, a page at a time, of which one can be selected.
+
+    Parameters
+    ----------
+    frame : DataFrame
+    **options
+        Of `panel.widgets.Tabulator`.
+    """
+    return pn.widgets.Tabulator(
+        frame,
         layout="fit_data_stretch",
         pagination="remote",
         page_size=PAGE_ROWS,
@@ -168,4 +182,5 @@ def _empty_table():
         sizing_mode="stretch_width",
         margin=(4, 0),
         stylesheets=[_COMPACT],
+        **options,
     )
