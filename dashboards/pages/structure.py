@@ -26,7 +26,7 @@ from dashboards.pages.quantities import EXACT, LEARNED
 from dashboards.session import Session
 from dashboards.state import Fit
 from ldml.dataset import Entry
-from ldml.errors import InputError
+from ldml.errors import Cancelled, InputError
 
 LONG_LIST = 1000
 ALONE, LEARNED_BESIDE, ANOTHER = "nothing", "learned beside exact", "another structure"
@@ -34,6 +34,7 @@ FRAME_MS = 1000
 _ALL = "all classes"
 _JOB = "Exact local entropies"
 _LEARNED_JOB = "Learned shares"
+_FAILED = "The learned shares of this structure could not be computed; the message above says why."
 _PLACE_JOB = "Looking for defects"
 _COMPARE = "Comparing structures"
 
@@ -177,6 +178,7 @@ class StructurePage:
         self._job_bar.abandon()
         self._share_bar.abandon()
         self._place_bar.abandon()
+        self._player.direction = 0
         self._offer_names()
         self._mark_stale()
 
@@ -186,9 +188,9 @@ class StructurePage:
             return
         self._following = True
         try:
-            classes, counts = np.unique(data.labels, return_counts=True)
-            options = {_ALL: _ALL} | {f"{c} ({n:,})": str(c) for c, n in zip(classes, counts, strict=True)}
-            chosen = self._class.value if self._class.value in options.values() else _ALL
+            # without numbers: a class that stays chosen would keep showing that of the dataset before
+            options = [_ALL, *np.unique(data.labels).tolist()]
+            chosen = self._class.value if self._class.value in options else _ALL
             self._class.param.update(options=options, value=chosen)
             self._names = data.names[self._offered()].tolist()
             self._other_name.options = data.names.tolist()
@@ -303,17 +305,25 @@ class StructurePage:
 
     async def _learn(self):
         data, (fit, entry, i) = self._state.dataset, self._learning
+        shares = Shares(missing=_FAILED)
         with self._session.reporting(_LEARNED_JOB):
-            shares = await self._share_bar.run(
-                tasks.learned_shares,
-                fit.model,
-                entry.atoms,
-                crystal_for(data, entry),
-                title=f"Learned shares of {entry.name}",
-            )
-            async with self._session.locked():
-                self._examiner.take_shares(data, fit, i, Shares(*shares))
-                self._mark_stale()
+            try:
+                found = await self._share_bar.run(
+                    tasks.learned_shares,
+                    fit.model,
+                    entry.atoms,
+                    crystal_for(data, entry),
+                    title=f"Learned shares of {entry.name}",
+                )
+                shares = Shares(*found)
+            except Cancelled:
+                shares = None
+                raise
+            finally:
+                if shares is not None:
+                    async with self._session.locked():
+                        self._examiner.take_shares(data, fit, i, shares)
+                        self._mark_stale()
 
     def _show(self, examined):
         same = self._examined is not None and self._examined.entry is examined.entry

@@ -57,6 +57,9 @@ class Combined(SideBySide):
             kind(**{p.name: self._parameters[p.name] for p in kind.declared_parameters}) for kind in self.kinds
         )
 
+    def __reduce__(self):
+        return _made, (self.kinds, dict(self._parameters))  # the class has no place of its own in a module
+
     @property
     def feature_indices(self) -> tuple[dict[str, Any], ...]:
         """Which descriptor a feature belongs to, and its name there."""
@@ -84,6 +87,10 @@ def combined(*kinds: type[Descriptor]) -> type[Descriptor]:
         If a kind comes twice, or kinds declare different parameters under one name.
     """
     return _combined(kinds)
+
+
+def _made(kinds, parameters):
+    return combined(*kinds)(**parameters)
 
 
 @lru_cache(maxsize=64)

@@ -348,7 +348,7 @@ def test_shares_of_what_is_not_local_are_computed_in_the_background_and_marked(i
 
 
 def test_the_learned_total_does_not_wait_for_the_shares(in_view, session, whole_fit):
-    session.runner.submit = lambda function, *args: Stopped()
+    session.runner.submit = lambda function, *args, owner: Stopped()
     session.state.fit = whole_fit
     session.state.select(3)
     assert in_view._examined.learned is None
@@ -583,3 +583,15 @@ def test_the_colours_are_part_of_the_state(session, linear_dataset):
     assert session.state.quantity == LEARNED
     session.state.quantity = COORDINATION
     assert page._panel.shown.label == COORDINATION
+
+
+def test_shares_that_cannot_be_computed_are_not_awaited_for_ever(in_view, session, messages, monkeypatch):
+    async def fail(*arguments, **options):
+        raise RuntimeError("no such thing")
+
+    session.state.select(1)
+    monkeypatch.setattr(in_view._share_bar, "run", fail)
+    in_view._learning = (session.state.fit, session.state.dataset.entries[1], 1)
+    asyncio.run(in_view._learn())
+    assert "No such thing" in messages()[0]
+    assert "could not be computed" in in_view._examined.shares.missing

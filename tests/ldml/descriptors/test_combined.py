@@ -1,5 +1,7 @@
 """Descriptors side by side: each part's own numbers, one set of parameters, totals shared with the parts."""
 
+from multiprocessing.reduction import ForkingPickler
+
 import numpy as np
 import pytest
 from ase.build import bulk
@@ -60,3 +62,9 @@ def test_a_dataset_computes_each_part_once(both, atoms, monkeypatch):
     copy.with_features(both, np.ones((1, both.n_features)), np.zeros((1, both.n_features)))
     assert (copy.descriptor_differences(both) == 1.0).all()
     assert copy.has_descriptor(both.parts[0])
+
+
+def test_it_travels_to_other_processes(both, atoms):
+    there = ForkingPickler.loads(ForkingPickler.dumps(both))
+    assert there == both
+    assert there.total(atoms) == pytest.approx(both.total(atoms), abs=0)
