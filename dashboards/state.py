@@ -374,12 +374,8 @@ def evaluated(model: LDML, known: Dataset, split: dict, local: LocalScore | None
         The test set and what it was drawn by, as `held_out` gives it.
     local : LocalScore, optional
     """
-    X, calibration = known.descriptor_differences(model.descriptor), model.calibration_
-    half_width, extrapolation = np.full((2, len(known)), np.nan)
-    if calibration is not None:
-        extrapolation = model.extrapolation(X)
-        if calibration.largest_coverage >= COVERAGE:
-            half_width = model.half_width(X, COVERAGE, unseen=calibration.is_unseen(known.labels))
+    X = known.descriptor_differences(model.descriptor)
+    half_width, extrapolation = intervals(model, X, known.labels)
     return Fit(
         model=model,
         data=known,
@@ -390,6 +386,27 @@ def evaluated(model: LDML, known: Dataset, split: dict, local: LocalScore | None
         local=local,
         **split,
     )
+
+
+def intervals(model: LDML, X: np.ndarray, labels) -> tuple[np.ndarray, np.ndarray]:
+    """Half of the `COVERAGE` intervals, k_B, and how far structures lie outside the training set (above 1), (n,) each.
+
+    NaN where too few structures were fitted to tell.
+
+    Parameters
+    ----------
+    model : LDML
+    X : (n, n_features) array
+        Descriptor differences.
+    labels : sequence of str
+        Classes of the structures.
+    """
+    half_width, extrapolation = np.full((2, len(X)), np.nan)
+    if model.calibration_ is not None:
+        extrapolation = model.extrapolation(X)
+        if model.calibration_.largest_coverage >= COVERAGE:
+            half_width = model.half_width(X, COVERAGE, unseen=model.calibration_.is_unseen(labels))
+    return half_width, extrapolation
 
 
 def remembered_fit(data: Dataset, descriptor, *, test_proportion: float, seed: int, by_parents: bool = True) -> Fit:

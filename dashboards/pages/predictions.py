@@ -18,7 +18,7 @@ from dashboards.pages.numbers import MISSING
 from dashboards.pages.structure_table import compact_table
 from dashboards.plain_text import plain
 from dashboards.session import Session
-from dashboards.state import Fit
+from dashboards.state import Fit, intervals
 from dashboards.units import units_of
 from ldml.dataset import Dataset
 from ldml.descriptors import Descriptor
@@ -105,11 +105,8 @@ def frame_of(fit: Fit | None, data: Dataset | None) -> pd.DataFrame:
     if fit is None or data is None:
         return pd.DataFrame(columns=list(columns))
     model, X = fit.model, data.descriptor_differences(fit.model.descriptor)
-    half_width, outside = np.full(len(data), np.nan), np.full(len(data), "–")
-    if model.calibration_ is not None:
-        outside = np.where(model.extrapolation(X) > 1, "yes", "no")
-        if model.calibration_.largest_coverage >= COVERAGE:
-            half_width = model.half_width(X, COVERAGE, unseen=model.calibration_.is_unseen(data.labels))
+    half_width, extrapolation = intervals(model, X, data.labels)
+    outside = np.where(np.isnan(extrapolation), MISSING, np.where(extrapolation > 1, "yes", "no"))
     told = (data.names, data.labels, data.n_atoms, model.predict(X), half_width, outside)
     return pd.DataFrame(dict(zip(columns, told, strict=True)))
 

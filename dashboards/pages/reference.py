@@ -21,11 +21,12 @@ from dashboards.pages.numbers import number, number_table
 from dashboards.pages.quantities import entropy_quantities
 from dashboards.plain_text import plain
 from dashboards.session import Session
-from dashboards.state import Fit
+from dashboards.state import Fit, intervals
 from dashboards.tasks import Reference, crystal_of
 from ldml.dataset import Dataset, Entry
 from ldml.entropy import Spectrum
 from ldml.errors import InputError, NotAMinimumError, UnrelaxedError
+from ldml.evaluation.protocols import COVERAGE
 from ldml.point_defects import WignerSeitz, defect_positions, distance_to_defects
 from ldml.potentials import POTENTIALS, get_potential, perfect_crystal
 from ldml.structures import DUMBBELL_AXES, interstitial_cluster, strained, vacancy_cluster
@@ -54,11 +55,26 @@ class Candidate:
 
 @dataclass(frozen=True)
 class ModelAnswer:
-    """What the model says of a structure of N atoms: S_f (k_B) and shares (N,), or why it says nothing, or nothing yet."""
+    """What the model says of a structure of N atoms, or why it says nothing, or nothing yet.
+
+    Attributes
+    ----------
+    value : float or None, k_B
+        S_f.
+    local : (N,) float or None, k_B
+        Shares of the atoms.
+    silence : str
+    half_width : float, k_B
+        Of its interval; NaN where it cannot tell.
+    outside : bool
+        Whether the structure lies outside the training set.
+    """
 
     value: float | None
     local: np.ndarray | None
     silence: str = ""
+    half_width: float = float("nan")
+    outside: bool = False
 
 
 def build_defect(
@@ -100,9 +116,11 @@ def model_answer(fit: Fit | None, reference: Reference) -> ModelAnswer:
         return ModelAnswer(None, None, UNDER_WAY)
     try:
         local = fit.model.predict_local(reference.atoms, bulk=reference.bulk)
+        X = fit.model.structure_differences([reference.atoms], bulk=reference.bulk)
     except InputError as error:
         return ModelAnswer(None, None, f"The model has no answer: {error}.")
-    return ModelAnswer(float(local.sum()), local)
+    (half_width,), (extrapolation,) = intervals(fit.model, X, [reference.label])
+    return ModelAnswer(float(local.sum()), local, half_width=float(half_width), outside=bool(extrapolation > 1))
 
 
 def with_reference(data: Dataset | None, reference: Reference, name: str) -> tuple[Dataset, int]:
@@ -169,6 +187,11 @@ def result_numbers(reference: Reference, answer: ModelAnswer) -> list[tuple[str,
             ("S_f learned", number(answer.value, unit="k_B")),
             ("learned − exact", number(answer.value - formation.value, unit="k_B", sign=True)),
         ]
+        if np.isfinite(answer.half_width):
+            where = "; outside the training set" if answer.outside else ""
+            learned.insert(
+                1, (f"its {100 * COVERAGE:g} % interval", f"± {number(answer.half_width, unit='k_B')}{where}")
+            )
     to_the_letter = formation.value - formation.zero_mode_term
     return [
         ("S_f exact", number(formation.value, unit="k_B")),
@@ -178,6 +201,7 @@ def result_numbers(reference: Reference, answer: ModelAnswer) -> list[tuple[str,
         ("E_f", number(reference.formation_energy, unit="eV")),
         ("class, atoms", f"{reference.label}, {len(reference.atoms):,}"),
         ("vacancies / interstitials", f"{reference.n_vacancies} / {reference.n_interstitials}"),
+        ("method", _called(formation.method)),
         ("relaxation steps", f"{reference.n_steps:,}"),
         ("largest force", f"{reference.max_force:.1e} eV/Å"),
         ("computed", "before, kept on this server" if reference.known else "now"),
@@ -190,6 +214,11 @@ def _place_of_crystal(data, bulk):
         if len(known) == len(bulk) and np.allclose(known.cell.array, bulk.cell.array, rtol=0, atol=1e-6):
             return k, []
     return len(data.bulks), [bulk]
+
+
+def _called(method):
+    """What the page calls a method of the library."""
+    return next((name for name, kind in EXACT_METHODS.items() if kind.name == method), method)
 
 
 def _free_name(data, name):
@@ -411,8 +440,8 @@ class ReferencePage:
             self._frames, self._file = frames, name
             self._settling = True
             try:
-                options = {f"frame {k}: {len(atoms):,} atoms": k for k, atoms in enumerate(frames)}
-                self._frame.param.update(options=options, value=0, visible=len(frames) > 1)
+                options = [f"frame {k}: {len(atoms):,} atoms" for k, atoms in enumerate(frames)]
+                self._frame.param.update(options=options, value=options[0], visible=len(frames) > 1)
             finally:
                 self._settling = False
             self._prepare()
@@ -444,7 +473,7 @@ class ReferencePage:
         if self._source.value == UPLOAD:
             if not self._frames:
                 return None, "Upload a structure with its periodic cell, positions in Å."
-            k = self._frame.value
+            k = self._frame.options.index(self._frame.value)
             name = self._file if len(self._frames) == 1 else f"{self._file} frame {k}"
             return checked_candidate(name, self._frames[k], potential), f"From {name}."
         data, i = self._state.dataset, self._state.selected

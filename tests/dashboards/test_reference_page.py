@@ -215,7 +215,7 @@ def test_an_upload_is_offered_frame_by_frame(shown, vacancy4, crystal4):
     upload(shown, extxyz(vacancy4, vacancy_cluster(crystal4, 2)))
     assert shown._frame.visible
     assert len(shown._candidate.atoms) == 127
-    shown._frame.value = 1
+    shown._frame.value = shown._frame.options[1]
     assert len(shown._candidate.atoms) == 126
     assert shown._candidate.name == "mine.extxyz frame 1"
 
