@@ -28,6 +28,7 @@ from ldml.structures import check_structure, matching_crystal
 
 MAX_UNPACKED_BYTES = 2_000_000_000
 MAX_NAME = 80
+HDF5_SUFFIXES = (".h5", ".hdf5")
 ENTROPY_KEY, ENERGY_KEY, LABEL_KEY = "formation_entropy", "formation_energy", "label"
 """What `ldml` calls the labels in a file."""
 NO_FIELD = ""
@@ -158,6 +159,8 @@ def read_upload(progress, path: Path, name: str) -> Upload:
         raise InputError(
             f"{name!r} has {path.stat().st_size / 1e6:.0f} MB; the limit is {most_bytes() / 1e6:.0f} MB: split it"
         )
+    if path.suffix.lower() in HDF5_SUFFIXES and not h5py.is_hdf5(path):
+        raise InputError(f"{name!r} is no HDF5 file whatever its name says; is it cut short?")
     try:
         if h5py.is_hdf5(path):
             return _read_hdf5(progress, path, name)
@@ -188,8 +191,9 @@ def crystal_sources(upload: Upload, opened: Dataset | None) -> dict[str, str]:
     if opened is not None and _cells_match(upload.structures, opened.bulks):
         sources[f"that of {opened.name}"] = OPEN
     if all(frame.pbc.all() for frame in upload.structures):
+        found = set() if upload.needs_elements else {symbol for a in upload.structures for symbol in _elements(a)}
         for name, kind in POTENTIALS.items():
-            if kind.lattice is not None:
+            if kind.lattice is not None and found <= kind.elements:
                 sources[f"built for {name}: {kind.lattice} {'/'.join(sorted(kind.elements))}"] = BUILT + name
     sources["the first structure of the file"] = FIRST
     sources["the last structure of the file"] = LAST
@@ -229,7 +233,7 @@ def preview(upload: Upload) -> list[tuple[str, str]]:
         ("format", upload.kind),
         ("structures", f"{len(atoms):,}"),
         ("atoms each", f"{min(sizes):,}" if min(sizes) == max(sizes) else f"{min(sizes):,} to {max(sizes):,}"),
-        ("elements", ", ".join(sorted({symbol for a in atoms for symbol in _elements(a)}))),
+        ("elements", _elements_in_words(upload, atoms)),
         ("cells", "; ".join(f"{cell} ({n:,})" for cell, n in cells.most_common(3)) + (" …" if len(cells) > 3 else "")),
     ]
     if upload.dataset is not None:
@@ -401,6 +405,12 @@ def _crystal_of(frame, k, crystals, source):
             f"structure {k} {_called(frame)}is of {ours}, its perfect crystal of {theirs}; choose another source of the crystal"
         )
     return found
+
+
+def _elements_in_words(upload, structures):
+    if upload.needs_elements:
+        return f"not told; types {', '.join(map(str, upload.types))}"
+    return ", ".join(sorted({symbol for atoms in structures for symbol in _elements(atoms)}))
 
 
 def _elements(atoms):

@@ -141,6 +141,10 @@ class Dataset(Sequence):
         merged._features.update(_joined_features(parts, numbers, len(bulks)))
         return merged
 
+    def __repr__(self):
+        classes = ", ".join(sorted(set(self.labels.tolist())))
+        return f"Dataset({self.name!r}: {len(self):,} structures of {classes or 'no class'})"
+
     def __len__(self):
         return len(self.entries)
 

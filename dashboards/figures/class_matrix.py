@@ -11,18 +11,23 @@ from ldml.evaluation.class_matrix import ClassMatrix
 
 _LIGHT, _DARK = "#fff7e6", "#e69f00"
 N_SHADES = 64
+ROW_HEIGHT = 38
+"""Pixels that two lines of text take."""
+SMALL = 6
+"""Rows up to which the text is large."""
 
 
-def matrix_plot(matrix: ClassMatrix, error: str = "rmse", *, height: int = 340) -> hv.Overlay:
+def matrix_plot(matrix: ClassMatrix, error: str = "rmse", *, height: int | None = None) -> hv.Overlay:
     """Shade by the logarithm of the error; under each error the share of structures flagged as extrapolation.
 
     Parameters
     ----------
     matrix : ClassMatrix
     error : {"rmse", "mae"}
-    height : int
-        Pixels.
+    height : int, optional
+        Pixels; by default two lines of text fit into each row.
     """
+    height = max(340, ROW_HEIGHT * len(matrix.trained) + 60) if height is None else height
     errors = getattr(matrix, error)
     rows, columns = (places.ravel() for places in np.indices(errors.shape))
     heights = len(matrix.trained) - 1 - rows  # the first row on top
@@ -53,7 +58,9 @@ def matrix_plot(matrix: ClassMatrix, error: str = "rmse", *, height: int = 340) 
         f"{value:.2f}\n{100 * outside:.0f} % outside" if known else "–"
         for value, outside, known in zip(errors.ravel(), matrix.outside.ravel(), known, strict=True)
     ]
-    labels = hv.Labels((columns, heights, text), ["x", "y"], "text").opts(text_color="black", text_font_size="12px")
+    labels = hv.Labels((columns, heights, text), ["x", "y"], "text").opts(
+        text_color="black", text_font_size="12px" if len(matrix.trained) <= SMALL else "9px"
+    )
     return hv.Overlay([cells, labels]).opts(
         **plot_options(height=height),
         xticks=[(place, name) for place, name in enumerate(matrix.tested)],

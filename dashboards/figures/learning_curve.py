@@ -33,6 +33,7 @@ def learning_plot(curve: LearningCurve, error: str = "rmse", *, height: int = 34
         highest = max(highest, float((mean + std).max()))
     return hv.Overlay(layers).opts(
         **plot_options(height=height),
+        title="",
         logx=True,
         xticks=[(int(n), f"{n:,}") for n in curve.n_train],
         xlim=(curve.n_train[0] / 1.2, curve.n_train[-1] * 1.2),

@@ -223,6 +223,11 @@ class AtomsPanel:
         return self._colour
 
     @property
+    def note(self) -> pmui.Typography:
+        """Says why something else is on show than what was chosen; for a page that places it itself."""
+        return self._note
+
+    @property
     def reset_button(self) -> pmui.Button:
         """Moves the camera to the atoms drawn; for a page that places it itself."""
         return self._fit

@@ -11,7 +11,7 @@ import panel_material_ui as pmui
 from dashboards.defects import known_defects, remember_defects
 from dashboards.pages.dataset_text import class_table, offer, provenance
 from dashboards.pages.download import DownloadPanel
-from dashboards.pages.filters_panel import FiltersPanel
+from dashboards.pages.filters_panel import CLEARED, FiltersPanel
 from dashboards.pages.layout import CONTROLS_WIDTH, UNSEEN_LABEL, caption, columns, list_html, list_pane, table_pane
 from dashboards.pages.linked_plots import LinkedPlots
 from dashboards.pages.structure_table import StructureTable
@@ -41,6 +41,7 @@ class DataPage:
         self._make_widgets()
         self._upload = UploadPanel(session, self._take_upload)
         self._filters = FiltersPanel(self._selection, self._state.offer_undo)
+        self._selection.param.watch(self._withdraw_clearing, "filters")
         self._plots = LinkedPlots(session, self._selection)
         self._table = StructureTable(session.state, self._selection)
         self._download = DownloadPanel(session, self._selection, self._table.chosen_frame)
@@ -208,6 +209,12 @@ class DataPage:
             PROVENANCE: self._provenance,
         }.items():
             part.visible = name == self._shown.value
+
+    def _withdraw_clearing(self, event):
+        """Filters set since they were cleared are not thrown away by taking that back."""
+        step = self._state.last_step
+        if step is not None and step.said == CLEARED and not event.new.are_empty:
+            self._state.last_step = None
 
     def _show_selected(self):
         self._open.disabled = self._state.selected < 0

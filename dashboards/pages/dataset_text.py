@@ -50,10 +50,15 @@ def crystal_options(data: Dataset | None) -> dict[str, int]:
     length = units_of(data).length
     counts = np.bincount([entry.bulk for entry in data.entries], minlength=len(data.bulks))
     names = {
-        f"{crystal_name(bulk, length)}: {n:,} structures": k
+        f"{crystal_name(bulk, length)}: {counted(n)}": k
         for k, (bulk, n) in enumerate(zip(data.bulks, counts, strict=True))
     }
-    return {f"all {len(data.bulks):,}": ALL_CRYSTALS, **names}
+    return {"all": ALL_CRYSTALS, **names}  # no number: a choice that stays would keep showing the old one
+
+
+def counted(n: int) -> str:
+    """So many structures, in words."""
+    return f"{n:,} structure{'' if n == 1 else 's'}"
 
 
 def axis_label(data: Dataset, key: str) -> str:

@@ -21,6 +21,7 @@ from dashboards.units import plain_name, quantity_unit, units_of
 SLIDER_STEPS = 200
 """About so many positions of a slider, at round numbers."""
 _COUNTS = {VACANCIES: "vacancies n_V", INTERSTITIALS: "interstitials n_I"}
+CLEARED = "Filters cleared"
 
 
 class FiltersPanel:
@@ -36,6 +37,7 @@ class FiltersPanel:
     def __init__(self, selection: Selection, offer_undo: Callable[[str, Callable[[], None]], None]):
         self._selection = selection
         self._offer_undo = offer_undo
+        self._moved = ""
         self._is_settling = False
         self._columns: Columns | None = None
         self._make_widgets()
@@ -99,7 +101,7 @@ class FiltersPanel:
     def _clear_filters(self):
         before = self._selection.filters
         self._selection.filters = Filters()
-        self._offer_undo("Filters cleared", lambda: setattr(self._selection, "filters", before))
+        self._offer_undo(CLEARED, lambda: setattr(self._selection, "filters", before))
 
     def _ask(self):
         if self._is_settling:
@@ -115,7 +117,11 @@ class FiltersPanel:
     def _ask_range(self, key, value):
         slider = self._sliders[key]
         everything = value[0] <= slider.start and value[1] >= slider.end
-        self._selection.ask({key: None if everything else tuple(map(float, value))})
+        self._moved = key  # by the time it has had its effect, it may be elsewhere
+        try:
+            self._selection.ask({key: None if everything else tuple(map(float, value))})
+        finally:
+            self._moved = ""
 
     # --- to the widgets
 
@@ -168,6 +174,8 @@ class FiltersPanel:
             self._words.value = filters.words
             self._exact.value = filters.exact_only
             for key, slider in self._sliders.items():
+                if key == self._moved:
+                    continue
                 low, high = filters.ranges.get(key, (slider.start, slider.end))
                 slider.value = (min(max(low, slider.start), slider.end), max(min(high, slider.end), slider.start))
 

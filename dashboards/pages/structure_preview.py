@@ -47,7 +47,13 @@ class StructurePreview:
         self._atom = caption(TAP_AN_ATOM)
         self._obstacle = empty_state(NOTHING)
         self._content = pn.Column(
-            self._totals, self._panel.picture(), self._atom, sizing_mode="stretch_width", margin=0, visible=False
+            self._totals,
+            self._panel.note,
+            self._panel.picture(),
+            self._atom,
+            sizing_mode="stretch_width",
+            margin=0,
+            visible=False,
         )
         top = pn.Row(self._title, pn.HSpacer(), self._choice, self._open, sizing_mode="stretch_width", margin=0)
         self._view = pn.Column(top, self._obstacle, self._content, sizing_mode="stretch_width", margin=0, visible=False)

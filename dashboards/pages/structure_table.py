@@ -36,6 +36,8 @@ _COMPACT = f"""
 /* the theme comes later, and the table writes the theme's height into each cell */
 :host .tabulator .tabulator-row {{ min-height: {ROW_HEIGHT}px !important; }}
 :host .tabulator .tabulator-row .tabulator-cell {{ height: {ROW_HEIGHT - 9}px !important; padding: 4px 8px !important; }}
+/* readable on dark pages, too */
+:host .tabulator .tabulator-row.tabulator-selected {{ background-color: #1769aa !important; color: #ffffff !important; }}
 """
 
 

@@ -121,6 +121,7 @@ class TeachPage:
         data = await asyncio.to_thread(shared_dataset, scene.dataset)
         async with self._session.locked():
             self._state.open_dataset(data)
+            self._session.report_info(f"The story is about {data.name}, which is open now.", _SCENE)
 
     def _turn_to(self, step):
         self._step = min(max(step, 0), len(self.story.steps) - 1)

@@ -69,6 +69,7 @@ class UploadPanel:
         self._receiver = Receiver(most_bytes())
         self._job_bar = JobBar(session)
         self._upload: Upload | None = None
+        self._accepting: Upload | None = None
         self._make_widgets()
         self._connect()
 
@@ -92,16 +93,16 @@ class UploadPanel:
     async def accept(self, event=None) -> None:
         """Open what the dialog shows."""
         upload, opened = self._upload, self._state.dataset
-        if upload is None:
+        if upload is None or upload is self._accepting:
             return
-        self._accept.loading = True
+        self._accepting = upload
         try:
             data = await asyncio.to_thread(dataset_of, upload, self.meaning(), opened)
         except InputError as error:
             self._complain(str(error))
             return
         finally:
-            self._accept.loading = False
+            self._accepting = None
         async with self._session.locked():
             self._close()
             self._on_dataset(data, upload.name)

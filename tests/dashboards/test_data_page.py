@@ -9,6 +9,7 @@ import pytest
 from dashboards.pages import data as data_page
 from dashboards.pages.data import CLASSES, NOTHING, STRUCTURES, DataPage
 from dashboards.pages.dataset_text import class_table, provenance
+from dashboards.pages.filters_panel import CLEARED
 from dashboards.pages.structure_table import structure_frame
 from dashboards.selection import Columns, Filters
 from ldml.dataset import Dataset
@@ -259,7 +260,7 @@ def test_a_crystal_can_be_chosen_and_further_numbers_have_a_distribution(session
     shown = DataPage(session)
     assert shown._filters._crystal.visible
     assert len(rows(shown)) == 3
-    (strained,) = [k for name, k in shown._filters._crystal.options.items() if name.endswith(": 1 structures")]
+    (strained,) = [k for name, k in shown._filters._crystal.options.items() if name.endswith(": 1 structure")]
     shown._filters._crystal.value = strained
     assert list(rows(shown)["name"]) == ["copy"]
     assert rows(shown).index.tolist() == [1]
@@ -323,3 +324,22 @@ def test_statistics_of_the_search_are_told_and_parts_that_differ_are_all_named(l
     assert items["command"] == "one; two"
     assert items["search, V2"] == "1,456 attempts, 0 failed"
     assert items["search, I2"] == "9 attempts, 7 distinct by either, 2 failed"
+
+
+def test_filters_set_since_they_were_cleared_are_not_thrown_away(shown, session):
+    shown._filters._words.value = "I2"
+    shown._filters._clear_filters()
+    assert session.state.last_step.said == CLEARED
+    shown._filters._words.value = "V2"
+    assert session.state.last_step is None
+    shown._filters._clear_filters()
+    session.state.undo()
+    assert shown._filters._words.value == "V2"
+
+
+def test_a_slider_that_has_moved_on_is_not_moved_back(shown):
+    slider = shown._filters._sliders["S_f"]
+    slider.value = (6.0, slider.end)  # where the user has it by the time the browser tells of an earlier place
+    shown._filters._ask_range("S_f", (5.0, slider.end))
+    assert slider.value[0] == 6.0
+    assert shown._selection.filters.ranges["S_f"][0] == 5.0

@@ -5,6 +5,7 @@ import h5py
 import numpy as np
 import pytest
 from ase import Atoms
+from ase.build import bulk
 
 from dashboards.received import Receiver
 from dashboards.state import default_descriptor
@@ -341,3 +342,15 @@ def test_a_file_that_does_not_arrive_is_refused_and_the_next_one_is_taken(pieces
     receiver.take("b.xyz", 1, 1, b"good")
     receiver.finish()
     assert receiver.done.checked_path().read_bytes() == b"good"
+
+
+def test_a_broken_hdf5_file_is_called_one(tmp_path):
+    (tmp_path / "bad.h5").write_bytes(b"\x89HDF but no more")
+    with pytest.raises(InputError, match=r"'bad.h5' is no HDF5 file"):
+        read_upload(NULL_PROGRESS, tmp_path / "bad.h5", "bad.h5")
+
+
+def test_crystals_are_offered_for_the_elements_of_the_file(tmp_path):
+    ase.io.write(tmp_path / "cu.extxyz", bulk("Cu", cubic=True).repeat(3), format="extxyz")
+    upload = read_upload(NULL_PROGRESS, tmp_path / "cu.extxyz", "cu.extxyz")
+    assert not [source for source in crystal_sources(upload, None) if "Fe" in source]
