@@ -163,7 +163,7 @@ def _follow_in_address(state):
     """Keep the address such that it shows this view to whoever opens it."""
     location = pn.state.location
     if location is not None:
-        names = ["dataset", "fit", "selected", "page", "quantity"]
+        names = ["dataset", "filters", "fit", "selected", "page", "quantity"]
         state.param.watch(lambda *events: setattr(location, "search", search_of(query_of(state))), names)
 
 

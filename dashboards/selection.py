@@ -14,6 +14,7 @@ import param
 
 from dashboards.defects import INTERSTITIALS, VACANCIES, DefectsFound
 from ldml.dataset import Dataset
+from ldml.errors import InputError
 
 ENTROPY, ENERGY, DISTANCE = "S_f", "E_f", "between defects"
 """Beside these, ranges go by the names of the dataset's quantities."""
@@ -53,6 +54,42 @@ class Filters:
         """Whether every structure passes."""
         return self == Filters()
 
+    def record(self) -> dict:
+        """What is asked for, as plain JSON types; `from_record` reads it."""
+        everything = {
+            "hidden": sorted(self.hidden),
+            "crystal": self.crystal,
+            "words": self.words,
+            "exact": self.exact_only,
+            "ranges": {key: list(limits) for key, limits in self.ranges.items()},
+        }
+        return {key: value for key, value in everything.items() if value or (value == 0 and key == "crystal")}
+
+    @classmethod
+    def from_record(cls, record: Mapping) -> Filters:
+        """What `record` was made of.
+
+        Raises
+        ------
+        InputError
+            If it is none.
+        """
+        hidden, crystal, words, exact = (record.get(key) for key in ("hidden", "crystal", "words", "exact"))
+        ranges = record.get("ranges", {})
+        if not (
+            set(record) <= {"hidden", "crystal", "words", "exact", "ranges"}
+            and all(isinstance(label, str) for label in hidden or ())
+            and (crystal is None or (isinstance(crystal, int) and crystal >= 0))
+            and isinstance(words or "", str)
+            and isinstance(exact or False, bool)
+            and isinstance(ranges, Mapping)
+        ):
+            raise InputError("these are no filters")
+        limits = {str(key): tuple(float(end) for end in ends) for key, ends in ranges.items()}
+        if any(len(ends) != 2 or not np.isfinite(ends).all() for ends in limits.values()):
+            raise InputError("a range has two finite ends")
+        return cls(frozenset(hidden or ()), crystal, words or "", exact or False, limits)
+
 
 class Columns:
     """The numbers and words of a dataset that filters look at, taken from it once.
@@ -91,6 +128,10 @@ class Columns:
 
     def __contains__(self, key: str) -> bool:
         return key in self._numbers
+
+    def unknown(self, filters: Filters) -> list[str]:
+        """The numbers that filters ask for and that are not known of these structures."""
+        return [key for key in filters.ranges if key not in self and not (key == DISTANCE and self.pairs is not None)]
 
     def number(self, key: str) -> np.ndarray:
         """A number of each structure, (M,); NaN where unknown."""

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import param
 
+from dashboards.selection import Filters
 from dashboards.tasks import Coverage, LocalScore, Reference, Rows
 from ldml.dataset import Dataset, Entry
 from ldml.descriptors import get_descriptor
@@ -146,7 +147,7 @@ NO_SPLITS = dict.fromkeys(("split_curve", "grouped_curve", "class_matrix", "lear
 """What the Splits page says of a dataset and a descriptor, none of it known."""
 
 
-_OF_DATASET = ("dataset", "whole", "selected", "fit", "models", *NO_SPLITS)
+_OF_DATASET = ("dataset", "whole", "taken_by", "selected", "fit", "models", *NO_SPLITS)
 """What a change of the dataset changes, and its undoing brings back."""
 
 
@@ -172,6 +173,12 @@ class AppState(param.Parameterized):
     dataset = param.ClassSelector(class_=Dataset, allow_None=True, doc="Dataset the pages show.")
     whole = param.ClassSelector(
         class_=Dataset, allow_None=True, doc="Of which the dataset shown is a part, if it is one."
+    )
+    filters = param.ClassSelector(class_=Filters, default=Filters(), doc="What the Data page is asked for.")
+    taken_by = param.List(
+        [],
+        item_type=Filters,
+        doc="The filters by which the part of the dataset on show was taken, one after the other.",
     )
     opening = param.String("", doc="Name of the dataset that is being read, if one is.")
     selected = param.Integer(-1, bounds=(-1, None), doc="Index of the structure in view; -1 for none.")
@@ -212,7 +219,9 @@ class AppState(param.Parameterized):
         """
         kept = self.fit if self.fit is not None and _has_only_questions(data, self.fit.data) else None
         models = [] if kept is None else [kept]
-        self.param.update(dataset=data, whole=None, selected=-1, fit=kept, models=models, last_step=None, **NO_SPLITS)
+        self.param.update(
+            dataset=data, whole=None, taken_by=[], selected=-1, fit=kept, models=models, last_step=None, **NO_SPLITS
+        )
 
     def extend_dataset(self, data: Dataset, index: int) -> None:
         """Show the dataset with a structure added, which comes into view; `undo` shows it without."""
@@ -220,7 +229,8 @@ class AppState(param.Parameterized):
         if self.dataset is None:
             self.open_dataset(data)
         self.param.update(dataset=data, selected=index)
-        self.offer_undo(f"{data.names[index]} added to {data.name}", before)
+        unknown = "" if self.fit is None else "; the model does not know it until the next fit"
+        self.offer_undo(f"{data.names[index]} added to {data.name}{unknown}", before)
 
     def offer_undo(self, said: str, take_back: Callable[[], None]) -> None:
         """Let the user take back what was just done; an earlier step can be taken back no longer."""
@@ -251,9 +261,15 @@ class AppState(param.Parameterized):
             self.show_fit(others[-1])
         self.param.update(models=others, **({"fit": None, **NO_SPLITS} if fit is self.fit else {}))
 
-    def open_subset(self, chosen: np.ndarray) -> None:
+    def open_subset(self, chosen: np.ndarray, by: Filters | None = None) -> None:
         """Show only the structures in a boolean mask (M,); the one in view stays if it is among them. `undo` brings back
         the others, and the models fitted on them.
+
+        Parameters
+        ----------
+        chosen : (M,) bool
+        by : Filters, optional
+            By which they were chosen.
 
         Raises
         ------
@@ -263,12 +279,13 @@ class AppState(param.Parameterized):
         indices = np.flatnonzero(chosen)
         if len(indices) == 0:
             raise InputError("no structure passes the filters, so there is no subset to use; widen or clear them")
-        self._turn_to(self.dataset.subset(indices), self._everything(), f"{len(indices):,} structures in use")
+        taken_by = [*self.taken_by, by or Filters()]
+        self._turn_to(self.dataset.subset(indices), self._everything(), f"{len(indices):,} structures in use", taken_by)
 
     def open_whole(self) -> None:
         """Show the dataset again that a subset was taken from, with what has been added to the subset."""
         everything = self._everything()
-        self._turn_to(everything, None, f"All {len(everything):,} structures in use")
+        self._turn_to(everything, None, f"All {len(everything):,} structures in use", [])
 
     def _everything(self):
         """The whole dataset, with what has been added to the part of it that is shown."""
@@ -279,12 +296,14 @@ class AppState(param.Parameterized):
         # what was added may have brought crystals of its own, after those of the whole
         return self.whole.extended(added, self.dataset.bulks[len(self.whole.bulks) :]) if added else self.whole
 
-    def _turn_to(self, data, whole, said):
+    def _turn_to(self, data, whole, said, taken_by):
         before = self._as_it_is()
         name = self.dataset.entries[self.selected].name if 0 <= self.selected < len(self.dataset) else None
         found = np.flatnonzero(data.names == name)
         selected = int(found[0]) if len(found) else -1
-        self.param.update(dataset=data, whole=whole, selected=selected, fit=None, models=[], **NO_SPLITS)
+        self.param.update(
+            dataset=data, whole=whole, taken_by=taken_by, selected=selected, fit=None, models=[], **NO_SPLITS
+        )
         self.offer_undo(said, before)
 
     def select(self, index: int, *, show: bool = False) -> None:

@@ -11,10 +11,12 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from urllib.parse import parse_qsl, urlencode
 
+from dashboards.defects import known_defects
 from dashboards.pages.quantities import COORDINATION, DIFFERENCE, DISTANCE, EXACT, FROM_CENTRE, LEARNED, UNCERTAINTY
+from dashboards.selection import Columns, Filters
 from dashboards.state import DEFAULT_SEED, DEFAULT_TEST_PROPORTION, AppState, remembered_fit, shares_parents
 from ldml.dataset import Dataset
 from ldml.descriptors import Descriptor, descriptor_from_dict
@@ -50,6 +52,10 @@ class View:
         Whether structures of one parent are held out together.
     quantity : str
         What atoms are coloured by; empty for the page's own choice.
+    filters : Filters
+        Of the Data page.
+    taken_by : tuple of Filters
+        By which a part of the dataset was taken.
     problems : tuple of str
         What the link asked for in vain.
     """
@@ -62,6 +68,8 @@ class View:
     by_parents: bool = True
     structure: str = ""
     quantity: str = ""
+    filters: Filters = field(default_factory=Filters)
+    taken_by: tuple[Filters, ...] = ()
     problems: tuple[str, ...] = ()
 
 
@@ -71,12 +79,16 @@ def query_of(state: AppState) -> dict[str, str | None]:
     if data is None or data.name not in sample_manifest():
         return {
             "page": state.page,
-            **dict.fromkeys(("data", "descriptor", "test", "seed", "parents", "structure", "colour")),
+            **dict.fromkeys(
+                ("data", "part", "filters", "descriptor", "test", "seed", "parents", "structure", "colour")
+            ),
         }
     chosen = 0 <= state.selected < len(data)
     return {
         "data": data.name,
         "page": state.page,
+        "part": json.dumps([by.record() for by in state.taken_by]) if state.taken_by else None,
+        "filters": None if state.filters.are_empty else json.dumps(state.filters.record()),
         "descriptor": None if fit is None else json.dumps(fit.model.descriptor.to_dict(), sort_keys=True),
         "test": None if fit is None else f"{fit.test.mean():.2f}",
         "seed": None if fit is None else str(fit.seed),
@@ -114,6 +126,8 @@ def view_of(query: Mapping[str, str]) -> View:
         "by_parents": ("parents", _by_parents),
         "structure": ("structure", str),
         "quantity": ("colour", _quantity),
+        "filters": ("filters", _filters),
+        "taken_by": ("part", _parts),
     }
     found = {}
     for name, (key, read) in readers.items():
@@ -132,6 +146,9 @@ def view_of(query: Mapping[str, str]) -> View:
 def restore(state: AppState, data: Dataset, view: View) -> list[str]:
     """Show the structure and the model of a view whose dataset is open; what could not be shown, in words."""
     problems = []
+    for by in view.taken_by:
+        problems += _take_part(state, by)
+    data = state.dataset
     if view.structure:
         names = list(data.names)
         if view.structure in names:
@@ -148,8 +165,44 @@ def restore(state: AppState, data: Dataset, view: View) -> list[str]:
             )
     if view.quantity:
         state.quantity = view.quantity
+    if not view.filters.are_empty:
+        unknown = Columns(data, known_defects(data)).unknown(view.filters)
+        state.filters = view.filters.with_ranges(dict.fromkeys(unknown))
+        problems += _unknown_in_words(unknown)
     state.page = view.page
     return problems
+
+
+def _take_part(state, by):
+    """Show only what filters leave of the dataset; what was asked in vain, in words."""
+    columns = Columns(state.dataset, known_defects(state.dataset))
+    unknown = columns.unknown(by)
+    by = by.with_ranges(dict.fromkeys(unknown))
+    try:
+        state.open_subset(columns.chosen(by), by)
+    except InputError as error:
+        return [f"the part of {state.dataset.name} in the link is left out: {error}"]
+    state.last_step = None  # it was not the visitor who took it
+    return _unknown_in_words(unknown)
+
+
+def _unknown_in_words(unknown):
+    told = ", ".join(repr(key[:60]) for key in unknown)
+    return [f"ranges of {told} in the link are left out: these numbers are not known here"] if unknown else []
+
+
+def _filters(text):
+    record = json.loads(text)
+    if not isinstance(record, dict):
+        raise InputError("these are no filters")
+    return Filters.from_record(record)
+
+
+def _parts(text):
+    records = json.loads(text)
+    if not isinstance(records, list) or not all(isinstance(record, dict) for record in records):
+        raise InputError("these are no filters")
+    return tuple(map(Filters.from_record, records))
 
 
 def _dataset(text):

@@ -41,14 +41,17 @@ class DataPage:
         self._make_widgets()
         self._upload = UploadPanel(session, self._take_upload)
         self._filters = FiltersPanel(self._selection, self._state.offer_undo)
-        self._selection.param.watch(self._withdraw_clearing, "filters")
+        self._selection.param.watch(self._filters_changed, "filters")
+        self._state.param.watch(lambda event: self._follow_filters(), "filters")
         self._plots = LinkedPlots(session, self._selection)
         self._table = StructureTable(session.state, self._selection)
         self._download = DownloadPanel(session, self._selection, self._table.chosen_frame)
         self._summary = table_pane(visible=False)
         self._provenance = list_pane(visible=False)
+        asked = self._state.filters  # by a link
         self._connect()
         self._show_dataset()
+        self._selection.filters = asked
 
     def view(self) -> pn.viewable.Viewable:
         """The page."""
@@ -157,7 +160,7 @@ class DataPage:
         """Let all pages work with the chosen structures alone."""
         data, chosen = self._state.dataset, self._selection.chosen
         with self._session.reporting(_SUBSET):
-            self._state.open_subset(chosen)
+            self._state.open_subset(chosen, self._selection.filters)
             found = known_defects(data)
             if found is not None:
                 subset = self._state.dataset
@@ -210,8 +213,13 @@ class DataPage:
         }.items():
             part.visible = name == self._shown.value
 
-    def _withdraw_clearing(self, event):
+    def _follow_filters(self):
+        if self._selection.filters != self._state.filters:
+            self._selection.filters = self._state.filters
+
+    def _filters_changed(self, event):
         """Filters set since they were cleared are not thrown away by taking that back."""
+        self._state.filters = event.new
         step = self._state.last_step
         if step is not None and step.said == CLEARED and not event.new.are_empty:
             self._state.last_step = None

@@ -3,7 +3,9 @@
 import pytest
 
 from dashboards import url_state
+from dashboards.pages.data import DataPage
 from dashboards.pages.quantities import DIFFERENCE
+from dashboards.selection import Columns, Filters
 from dashboards.state import AppState, default_descriptor, fit_model
 from dashboards.url_state import View, query_from, query_of, restore, search_of, view_of
 from ldml.descriptors import AFS
@@ -34,6 +36,40 @@ def test_a_view_comes_back_from_its_address(named):
     assert query_of(second) == query_of(first)
 
 
+def test_filters_and_the_part_in_use_come_back_from_the_address(named, session):
+    first = AppState()
+    first.open_dataset(named)
+    by = Filters(hidden=frozenset({"V2"}), ranges={"E_f": (2.25, 2.85)})
+    first.open_subset(Columns(named).chosen(by), by)
+    first.filters = Filters(words="I2-0", crystal=0, exact_only=False)
+    view = view_of(query_from(search_of(query_of(first))))
+    assert view.problems == ()
+    session.state.open_dataset(named)
+    assert restore(session.state, named, view) == []
+    assert session.state.dataset.names.tolist() == first.dataset.names.tolist()
+    assert session.state.whole is named
+    assert session.state.last_step is None
+    page = DataPage(session)  # made after the link was read
+    assert page._selection.filters == first.filters
+    session.state.filters = Filters()
+    assert page._selection.filters.are_empty
+    page._filters._words.value = "V2"
+    assert session.state.filters.words == "V2"
+
+
+def test_filters_on_what_is_not_known_are_said_and_left_out(named):
+    state = AppState()
+    state.open_dataset(named)
+    view = view_of(
+        {"filters": '{"ranges": {"between defects": [1, 2], "S_f": [4, 5]}}', "part": '[{"words": "none such"}]'}
+    )
+    problems = restore(state, named, view)
+    assert "no structure passes" in problems[0]
+    assert "between defects" in problems[1]
+    assert state.dataset is named
+    assert dict(state.filters.ranges) == {"S_f": (4.0, 5.0)}
+
+
 def test_nothing_asked_is_the_default_view():
     assert view_of({}) == View()
 
@@ -56,6 +92,13 @@ def test_nothing_asked_is_the_default_view():
         ("parents", "maybe"),
         ("colour", "<b>red</b>"),
         ("structure", "x" * 5000),
+        ("filters", "[]"),
+        ("filters", '{"ranges": {"S_f": [1]}}'),
+        ("filters", '{"ranges": {"S_f": [NaN, 1]}}'),
+        ("filters", '{"ranges": 3}'),
+        ("filters", '{"crystal": "all"}'),
+        ("filters", '{"hidden": [1]}'),
+        ("part", '{"words": "I2"}'),
     ],
 )
 def test_what_makes_no_sense_is_said_and_left_out(key, value):
