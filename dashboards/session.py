@@ -57,6 +57,7 @@ class Session:
         self._alerts: dict[str, pmui.Alert] = {}
         self._jobs: set[Job] = set()
         self._own: dict[type, Any] = {}
+        self.state.param.watch(lambda event: self._forget_remarks(), "page")
 
     def own(self, kind: type[T]) -> T:
         """The visitor's one object of a class, made of the state for the first page that asks for it."""
@@ -185,6 +186,13 @@ class Session:
         while len(self._alerts) > MAX_MESSAGES:
             del self._alerts[next(iter(self._alerts))]
         self._refresh()
+
+    def _forget_remarks(self):
+        """Remarks, unlike errors, do not follow to another page."""
+        errors = {source: alert for source, alert in self._alerts.items() if alert.severity == "error"}
+        if len(errors) < len(self._alerts):
+            self._alerts = errors
+            self._refresh()
 
     def _dismiss(self, source, alert):
         if self._alerts.get(source) is alert:

@@ -80,8 +80,10 @@ class ModelPage:
         self._job_bar = JobBar(session)
         self._form = DescriptorForm(default_descriptor())
         self._kept = KeptModels(session)
-        self._predictions = Predictions(session)
-        self._preview: StructurePreview | None = None  # made on demand, it takes 3 to 4 MB of the server
+        # made on demand, for what they take of the server's memory
+        self._predictions: Predictions | None = None
+        self._preview: StructurePreview | None = None
+        self._elsewhere = pn.Column(sizing_mode="stretch_width", margin=0)
         self._work = caption("")
         self._make_widgets()
         self._shown: Fit | None = None
@@ -116,7 +118,7 @@ class ModelPage:
             margin=0,
         )
         results = pn.Column(
-            self._job_bar.view(), self._empty, self._predictions.view(), self._results, self._kept.view(), margin=0
+            self._job_bar.view(), self._empty, self._elsewhere, self._results, self._kept.view(), margin=0
         )
         return columns((controls, 0, CONTROLS_WIDTH), (results, 1, 520))
 
@@ -362,6 +364,9 @@ class ModelPage:
         self._show_flattery()
         made_here = fit is not None and fit.speaks_of(data)
         self._results.visible, self._empty.visible = made_here, fit is None
+        if fit is not None and not made_here and self._predictions is None:
+            self._predictions = Predictions(self._session)
+            self._elsewhere.append(self._predictions.view())
         if fit is not None and (fit is self._shown or not made_here):
             return
         self._shown = fit

@@ -544,11 +544,6 @@ class ReferencePage:
                 if self._state.dataset is not old:
                     raise InputError("the dataset was changed in the meantime; add the structure again")
                 self._state.extend_dataset(data, index)
-                self._session.report_info(
-                    f"{data.names[index]} is now structure {index + 1} of {data.name}; the model does not know it until the "
-                    "next fit.",
-                    _ADD,
-                )
 
     async def _keep_descriptors(self, old, new, descriptor):
         bulks = new.bulks[len(old.bulks) :]

@@ -121,6 +121,9 @@ class StructurePage:
             **small,
         )
         self._empty = empty_state("")
+        self._no_profile = empty_state(
+            "Neither exact nor learned shares of these atoms are known. *Compute exact Sᵢ*, or fit a model."
+        )
 
     def _connect(self):
         self._class.param.watch(lambda event: self._offer_names(), "value")
@@ -162,9 +165,11 @@ class StructurePage:
             self._panel.reset_button, self._save, self._extxyz, gap="4px 10px", sizing_mode="stretch_width", margin=0
         )
         picture = pn.Column(self._panel.picture(), self._player, buttons, sizing_mode="stretch_both", margin=0)
+        self._profile_place = pn.pane.Bokeh(self._profile.layout, sizing_mode="stretch_width", margin=0)
         profile = pn.Column(
             heading("Entropy against distance"),
-            pn.pane.Bokeh(self._profile.layout, sizing_mode="stretch_width", margin=0),
+            self._profile_place,
+            self._no_profile,
             self._card.view(),
             self._remark,
             margin=0,
@@ -345,6 +350,8 @@ class StructurePage:
             place="the centre of the cluster" if examined.is_cluster else NEAREST_DEFECT,
             unit=examined.units.length,
         )
+        nothing = examined.exact is None and examined.learned is None
+        self._profile_place.visible, self._no_profile.visible = not nothing, nothing
         self._numbers.object = number_table(examined.numbers())
         # the exact entropy of one structure is that of a minimum in a crystal
         self._compute.visible = examined.exact is None and not examined.is_cluster and not examined.is_saddle

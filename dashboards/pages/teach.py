@@ -111,17 +111,20 @@ class TeachPage:
         if scene is None:
             return
         with self._session.reporting(_SCENE):
-            await self._open_dataset(scene)
+            opened = await self._open_dataset(scene)
             self._state.page = scene.page
+            if opened:
+                self._session.report_info(f"The story is about {scene.dataset}, which is open now.", _SCENE)
 
-    async def _open_dataset(self, scene: Scene):
+    async def _open_dataset(self, scene: Scene) -> bool:
+        """Open the dataset of a scene; whether another was open."""
         current = self._state.dataset
         if not scene.dataset or (current is not None and current.name == scene.dataset):
-            return
+            return False
         data = await asyncio.to_thread(shared_dataset, scene.dataset)
         async with self._session.locked():
             self._state.open_dataset(data)
-            self._session.report_info(f"The story is about {data.name}, which is open now.", _SCENE)
+        return True
 
     def _turn_to(self, step):
         self._step = min(max(step, 0), len(self.story.steps) - 1)

@@ -63,7 +63,7 @@ def test_known_entropies_are_fitted_anew(page, session, linear_dataset):
     session.state.open_dataset(linear_dataset.subset(range(20)))
     assert session.state.fit is not old
     assert page._results.visible
-    assert not page._predictions.view().visible
+    assert page._predictions is None
 
 
 def test_a_model_of_other_elements_does_not_stay(page, session, questions):
@@ -76,6 +76,14 @@ def test_a_model_of_other_elements_does_not_stay(page, session, questions):
     session.state.open_dataset(Dataset.from_entries("w", [tungsten(questions.bulk)], entries))
     assert session.state.fit is None
     assert page._empty.visible
+    assert page._predictions is None
+
+
+def test_predictions_go_with_what_they_are_about(page, session, questions, linear_dataset):
+    session.state.open_dataset(questions)
+    asyncio.run(page._predictions.predict())
+    session.state.open_dataset(linear_dataset.subset(range(20)))
+    assert page._results.visible
     assert not page._predictions.view().visible
 
 

@@ -444,7 +444,7 @@ def test_descriptors_at_hand_are_kept(linear_dataset, vacancy_reference):
     assert np.abs(kept - computed).max() < 1e-12 * scale
 
 
-def test_add_selects_the_new_structure_and_keeps_the_model(shown, session, fit, vacancy_reference, messages):
+def test_add_selects_the_new_structure_and_keeps_the_model(shown, session, fit, vacancy_reference):
     session.state.fit = fit
     session.state.reference = vacancy_reference
     shown._result_name = "V1 4a0"
@@ -452,7 +452,7 @@ def test_add_selects_the_new_structure_and_keeps_the_model(shown, session, fit, 
     assert session.state.dataset.names[session.state.selected] == "V1 4a0"
     assert session.state.fit is fit
     assert session.state.dataset.has_descriptor(default_descriptor())
-    assert "next fit" in messages()[0]
+    assert "next fit" in session.state.last_step.said
 
 
 def test_what_the_potential_does_not_know_is_refused_before_a_run(crystal4):
