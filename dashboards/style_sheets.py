@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 
+import panel as pn
 import panel.io.resources as panel_resources
 import panel.reactive as panel_reactive
 from bokeh.models import ImportedStyleSheet, InlineStyleSheet
@@ -19,7 +20,12 @@ _placed_by_panel = panel_resources.patch_stylesheet
 
 
 def keep_style_sheets_here() -> None:
-    """See to it, in this process, that no page asks another host for style sheets; to call it again does nothing."""
+    """See to it that no page asks another host for style sheets.
+
+    A session of this server is told where its files are before its page is made; written out, they would take megabytes.
+    """
+    if pn.state.curdoc is not None:
+        pn.state.curdoc.template_variables.setdefault("dist_url", panel_resources.get_dist_path())
     panel_resources.patch_stylesheet = panel_reactive.patch_stylesheet = place
 
 
