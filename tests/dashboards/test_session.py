@@ -188,3 +188,10 @@ def test_what_others_wrote_is_shown_as_they_wrote_it(session):
     shown = session.messages.objects[0].object
     assert not set(shown) & set("<>*[]()`")
     assert html.unescape(shown) == "'<img src=x onerror=alert(1)>' *is* [not](javascript:alert(1)) a `file`"
+
+
+def test_remarks_stay_on_their_page_and_errors_follow(session, messages):
+    session.report_info("a remark", "a")
+    session.report_error("an error", "b")
+    session.state.page = "Model"
+    assert messages() == ["an error"]
