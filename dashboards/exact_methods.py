@@ -3,8 +3,9 @@
     t ~ t_0 (N / N_0)^p,     memory ~ m (3 N)^2 x 8 bytes + m_0
 
 for N atoms and N_0 = 1024; t_0 was measured on one idle core, except that of the Green's function, which is on the
-safe side: it grows with the defect. The diagonalisation is given three matrices: the dynamical matrix is overwritten by its eigenvectors, and the
-divide-and-conquer algorithm works in two more of its size. The memory of the other methods is on the safe side, too.
+safe side: it grows with the defect. The diagonalisation is given three matrices: the dynamical matrix is overwritten by its
+eigenvectors, and the divide-and-conquer algorithm works in two more of its size. The memory of the other methods is on the
+safe side, too.
 """
 
 from __future__ import annotations
